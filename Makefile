@@ -1,0 +1,44 @@
+# Every target sets itself up in .venv/; only python3 (>= 3.11) and make are needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check bench clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run    set up, start the daemon, let the bundled model answer one question"
+	@echo "make test   set up and run all tests"
+	@echo "make check  lint, types and layer contracts"
+	@echo "make bench  measure, print ratios"
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("stoker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 " if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || { echo "setting up $(VENV) ..." >&2; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --editable . >&2
+	@touch $@
+
+# pip learned --group in 25.1; the venv's own pip is renewed first.
+$(VENV)/.dev: $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet 'pip>=25.1' >&2
+	@$(BIN)/python -m pip install --quiet --group dev >&2
+	@touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/stoker run pilot "What is Stoker, and how do I pull a model?"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""HTTP surfaces: routes and their translation to services."""

@@ -1,0 +1,254 @@
+"""Every error Stoker raises on purpose.
+
+    StokerError                     code, hint
+    ├─ UserError                    the request cannot be right
+    │  ├─ InvalidReference          a model name that does not parse
+    │  ├─ InvalidSetting            a flag, field or variable with an impossible value
+    │  ├─ ModelNotFound             nothing of that name here (or there)
+    │  ├─ AmbiguousName             several models fit; all are named
+    │  ├─ Conflict                  right request, wrong moment (several tags, runner busy)
+    │  ├─ UnsupportedFormat         an artifact or file of a kind nobody here can read
+    │  ├─ PayloadTooLarge           a body over its limit
+    │  └─ DoesNotFit                which device lacks how many bytes, and what would fit
+    ├─ Busy                         try again later
+    │  ├─ QueueFull
+    │  ├─ Draining                  the daemon is on its way out
+    │  └─ Locked                    another process holds the store or the daemon lock
+    ├─ RemoteError                  the far side: `origin` says which
+    │  ├─ Unreachable  AuthRequired  Denied  RateLimited
+    │  └─ RegistryError  HubError  DaemonError
+    ├─ IntegrityError               bytes are not what their digest says
+    │  ├─ DigestMismatch  SizeMismatch
+    │  └─ CorruptStore
+    ├─ StorageError                 the disk: full, read-only, gone
+    ├─ ParseError                   a file or a message is malformed or over a limit; `offset`
+    └─ EngineError                  `engine`, `log_tail`
+       ├─ NotInstalled  LaunchFailed  NotReadyInTime  Crashed
+
+A message says what, where and which side; a hint says what next. The HTTP status of each class is
+in `api/errors.py`, its exit code in `cli/errors.py`.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "AmbiguousName", "AuthRequired", "Busy", "Conflict", "CorruptStore", "Crashed", "DaemonError",
+    "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError", "HubError",
+    "IntegrityError", "InvalidReference", "InvalidSetting", "LaunchFailed", "Locked",
+    "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge",
+    "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
+    "StorageError", "Unreachable", "UnsupportedFormat", "UserError",
+]  # fmt: skip
+
+
+class StokerError(Exception):
+    """Base of the tree. `code` is stable and travels on the wire; `hint` is one line of advice."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """The text without the hint."""
+        return str(self.args[0])
+
+
+class UserError(StokerError):
+    code = "invalid_request"
+
+
+class InvalidReference(UserError):
+    code = "invalid_reference"
+
+
+class InvalidSetting(UserError):
+    code = "invalid_setting"
+
+
+class ModelNotFound(UserError):
+    code = "model_not_found"
+
+
+class AmbiguousName(UserError):
+    code = "ambiguous_name"
+
+
+class Conflict(UserError):
+    code = "conflict"
+
+
+class UnsupportedFormat(UserError):
+    code = "unsupported_format"
+
+
+class PayloadTooLarge(UserError):
+    code = "request_too_large"
+
+
+class DoesNotFit(UserError):
+    code = "does_not_fit"
+
+
+class Busy(StokerError):
+    code = "busy"
+
+
+class QueueFull(Busy):
+    code = "queue_full"
+
+
+class Draining(Busy):
+    code = "draining"
+
+
+class Locked(Busy):
+    code = "locked"
+
+
+class RemoteError(StokerError):
+    """Something on the far side of a connection. `origin` is a host, never a URL with secrets."""
+
+    code = "remote_error"
+
+    def __init__(
+        self, message: str, *, origin: str, hint: str | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.origin = origin
+        self.status = status
+
+
+class Unreachable(RemoteError):
+    code = "unreachable"
+
+
+class AuthRequired(RemoteError):
+    code = "auth_required"
+
+
+class Denied(RemoteError):
+    code = "denied"
+
+
+class RateLimited(RemoteError):
+    """`retry_after` in seconds, when the far side said so."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        origin: str,
+        retry_after: float | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, origin=origin, hint=hint, status=429)
+        self.retry_after = retry_after
+
+
+class RegistryError(RemoteError):
+    code = "registry_error"
+
+
+class HubError(RemoteError):
+    code = "hub_error"
+
+
+class DaemonError(RemoteError):
+    """What the daemon answered, as the client sees it; `remote_code` is the daemon's `code`."""
+
+    code = "daemon_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        origin: str,
+        status: int,
+        remote_code: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, origin=origin, hint=hint, status=status)
+        self.remote_code = remote_code
+
+
+class IntegrityError(StokerError):
+    code = "integrity_error"
+
+
+class DigestMismatch(IntegrityError):
+    code = "digest_mismatch"
+
+
+class SizeMismatch(IntegrityError):
+    code = "size_mismatch"
+
+
+class CorruptStore(IntegrityError):
+    code = "corrupt_store"
+
+
+class StorageError(StokerError):
+    code = "storage_error"
+
+
+class ParseError(StokerError):
+    """`offset` is the byte where reading stopped making sense, when there is one."""
+
+    code = "parse_error"
+
+    def __init__(self, message: str, *, offset: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.offset = offset
+
+
+class EngineError(StokerError):
+    """An engine process failed. `log_tail` holds its last lines, oldest first."""
+
+    code = "engine_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        engine: str,
+        log_tail: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.engine = engine
+        self.log_tail = log_tail
+
+
+class NotInstalled(EngineError):
+    code = "engine_not_installed"
+
+
+class LaunchFailed(EngineError):
+    """`reason` is one of the stable words of `engines/spec.Reason`."""
+
+    code = "launch_failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        engine: str,
+        reason: str = "unknown",
+        log_tail: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, engine=engine, log_tail=log_tail, hint=hint)
+        self.reason = reason
+
+
+class NotReadyInTime(EngineError):
+    code = "not_ready_in_time"
+
+
+class Crashed(EngineError):
+    code = "engine_crashed"

@@ -1,0 +1,122 @@
+"""Where state, cache, sockets and logs live.
+
+`STOKER_HOME` moves everything into one directory; otherwise the platform's own places are used.
+`MODELS_PATH` moves only the model store, as in Docker Model Runner.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_APP = "stoker"
+
+# sun_path is 108 bytes on Linux and 104 on macOS, with a trailing NUL; engines append their own
+# file name (`<8 hex>.sock`) to the run directory.
+MAX_SOCKET_PATH = 103
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Absolute directories; none of them is created here."""
+
+    data: Path
+    models: Path
+    cache: Path
+    logs: Path
+    run: Path
+    config: Path
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's unix socket."""
+        return self.run / "stoker.sock"
+
+    @property
+    def daemon_lock(self) -> Path:
+        """Held while a daemon runs; one per data directory."""
+        return self.data / "daemon.lock"
+
+    @property
+    def settings(self) -> Path:
+        """What `configure` persisted."""
+        return self.data / "settings.json"
+
+    @property
+    def history(self) -> Path:
+        """Lines typed in the interactive chat."""
+        return self.data / "history"
+
+    @property
+    def engines(self) -> Path:
+        """Engine builds and environments made by `install-runner`."""
+        return self.data / "engines"
+
+
+def paths_of(environ: Mapping[str, str] | None = None) -> Paths:
+    """The paths that these environment variables select."""
+    env = os.environ if environ is None else environ
+    home = env.get("STOKER_HOME")
+    if home:
+        base = Path(home).expanduser().absolute()
+        data, cache, config = base, base / "cache", base
+        logs, run = base / "logs", base / "run"
+    else:
+        data, cache, config, logs, run = _platform_dirs(env)
+    models = env.get("MODELS_PATH")
+    return Paths(
+        data=data,
+        models=Path(models).expanduser().absolute() if models else data / "models",
+        cache=cache,
+        logs=logs,
+        run=_short_enough(run, env),
+        config=config,
+    )
+
+
+def _platform_dirs(env: Mapping[str, str]) -> tuple[Path, Path, Path, Path, Path]:
+    if sys.platform != "linux":
+        # platformdirs costs 10 ms of start-up; on Linux the XDG rules below are all of it.
+        import platformdirs  # noqa: PLC0415
+
+        data = Path(platformdirs.user_data_dir(_APP, appauthor=False))
+        return (
+            data,
+            Path(platformdirs.user_cache_dir(_APP, appauthor=False)),
+            Path(platformdirs.user_config_dir(_APP, appauthor=False)),
+            Path(platformdirs.user_log_dir(_APP, appauthor=False)),
+            data / "run",
+        )
+    user = Path(env.get("HOME") or "~").expanduser()
+
+    def xdg(variable: str, fallback: str) -> Path:
+        value = env.get(variable, "")
+        # The specification: "If an implementation encounters a relative path ... it should
+        # consider the path invalid and ignore it."
+        return (Path(value) if value.startswith("/") else user / fallback) / _APP
+
+    runtime = env.get("XDG_RUNTIME_DIR", "")
+    data = xdg("XDG_DATA_HOME", ".local/share")
+    usable = runtime.startswith("/") and os.access(runtime, os.W_OK)
+    return (
+        data,
+        xdg("XDG_CACHE_HOME", ".cache"),
+        xdg("XDG_CONFIG_HOME", ".config"),
+        xdg("XDG_STATE_HOME", ".local/state") / "logs",
+        Path(runtime) / _APP if usable else data / "run",
+    )
+
+
+def _short_enough(run: Path, env: Mapping[str, str]) -> Path:
+    """A run directory whose sockets fit in a socket address.
+
+    The fallback is derived from the wanted path, so that daemon and CLI agree on it without a word.
+    """
+    if len(os.fsencode(run / "engine-00000000.sock")) <= MAX_SOCKET_PATH:
+        return run
+    import hashlib  # noqa: PLC0415  # rare path; hashlib costs 3 ms of start-up
+
+    digest = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return Path(env.get("TMPDIR") or "/tmp") / f"stoker-{user}-{digest}"  # noqa: S108

@@ -1,0 +1,1 @@
+"""The composition root: wiring, life cycle, `stoker serve`."""

@@ -1,0 +1,1 @@
+"""Engines: how to start, watch and stop the programs that run models."""

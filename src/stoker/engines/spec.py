@@ -1,0 +1,120 @@
+"""The Engine and Launcher protocols: everything the rest of Stoker knows about an engine.
+
+An engine is pure: it turns a model into a Command and log lines into a reason. A launcher acts: it
+turns a Command into a process that answers HTTP. A third engine is one more file beside
+`llamacpp.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+
+
+class Reason(StrEnum):
+    """Why an engine did not start or did not stay up. Stable words, shown to programs."""
+
+    BAD_FILE = "bad_file"
+    UNSUPPORTED_ARCHITECTURE = "unsupported_architecture"
+    OUT_OF_MEMORY = "out_of_memory"
+    BAD_ARGUMENTS = "bad_arguments"
+    ADDRESS_IN_USE = "address_in_use"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One engine process to start: argument vector (no shell), environment, where it listens."""
+
+    argv: tuple[str, ...]
+    socket: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    health_path: str = "/health"
+    ready_within: float = 600.0
+    """Seconds from start to the first healthy answer before the launcher gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What went wrong, in one line for the user, and what to do about it."""
+
+    reason: Reason
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """An installed build of an engine, as `status` and `inspect` show it."""
+
+    engine: str
+    version: str
+    source: str
+    """Where it came from: `wheel`, `native`, `system`, ..."""
+
+
+class Engine(Protocol):
+    """A kind of engine."""
+
+    @property
+    def name(self) -> str:
+        """As in URLs and tables: `llama.cpp`, `vllm`."""
+        ...
+
+    @property
+    def formats(self) -> frozenset[Format]: ...
+
+    def build(self) -> Build | None:
+        """The installed build that `command` would use; None when not installed. May touch disk."""
+        ...
+
+    def command(self, model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> Command:
+        """What to start. Raises InvalidSetting, UnsupportedFormat, NotInstalled."""
+        ...
+
+    def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
+        """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
+        ...
+
+
+class Instance(Protocol):
+    """A running engine process that has answered its health check."""
+
+    @property
+    def socket(self) -> Path: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines it wrote, oldest first."""
+        ...
+
+    async def wait(self) -> int:
+        """The exit code, once it has ended; negative for a signal. Safe to await more than once."""
+        ...
+
+    async def stop(self) -> None:
+        """TERM to the group, wait, KILL, reap, remove the socket. Idempotent, always returns."""
+        ...
+
+
+class Launcher(Protocol):
+    """Where engine processes run. The local machine now; other nodes through the same joint."""
+
+    async def start(
+        self, engine: Engine, command: Command, *, label: str, log: Callable[[str], None]
+    ) -> Instance:
+        """Start and wait for readiness: the first of healthy, exited, deadline.
+
+        `label` names the model in logs; `log` receives every output line. On failure or
+        cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The models that are here: list, resolve, tag, remove."""

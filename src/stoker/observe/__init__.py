@@ -1,0 +1,1 @@
+"""Logs and metrics: subscribers to events that other packages emit."""

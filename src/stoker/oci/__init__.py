@@ -1,0 +1,1 @@
+"""OCI vocabulary: digests, descriptors, manifests, references. Pure: no I/O, no defaults."""

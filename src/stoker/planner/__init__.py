@@ -1,0 +1,1 @@
+"""What a model needs and where it goes. Pure."""

@@ -1,0 +1,61 @@
+"""The records that travel from the library through the scheduler to an engine. Frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from stoker.oci.digest import Digest
+
+FOREVER: Final = float("inf")
+DEFAULT_KEEP_ALIVE: Final = 300.0
+"""Seconds an idle model stays loaded, as in Docker Model Runner."""
+
+
+class Format(StrEnum):
+    """How the weights are stored."""
+
+    GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    DDUF = "dduf"
+
+
+class Mode(StrEnum):
+    """What a runner was started for; one engine process serves one mode."""
+
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    RERANKING = "reranking"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model ready to be run: everything the scheduler and an engine may ask about it.
+
+    `weights` is the first GGUF shard, or the directory that holds the safetensors and their
+    config.json; it lies in a view of hard links, so that it has its human name. Sizes in bytes.
+    """
+
+    id: Digest
+    name: str
+    format: Format
+    weights: Path
+    weights_size: int
+    mmproj: Path | None = None
+    chat_template: Path | None = None
+    context_size: int | None = None
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a model is run; what `configure` sets. None means: not set, the engine's default."""
+
+    context_size: int | None = None
+    keep_alive: float | None = None
+    runtime_flags: tuple[str, ...] = ()
+    reasoning_budget: int | None = None
+    hf_overrides: Mapping[str, object] = MappingProxyType({})
+    gpu_memory_utilization: float | None = None

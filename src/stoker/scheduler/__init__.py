@@ -1,0 +1,1 @@
+"""What runs, when: a pure core in an asyncio shell."""

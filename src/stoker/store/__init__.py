@@ -1,0 +1,1 @@
+"""The content-addressed model store: an OCI Image Layout on disk."""

@@ -1,0 +1,1 @@
+"""Copying content from a Source to a Sink."""

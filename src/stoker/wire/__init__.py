@@ -1,0 +1,1 @@
+"""Shapes of HTTP messages: SSE, NDJSON, management API, dialects. Pure."""
