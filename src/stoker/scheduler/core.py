@@ -1,0 +1,325 @@
+"""The scheduler's core: a pure state machine over events and time. Everything that decides is here.
+
+    handle(event, now) -> effects          no clock, no task, no process, no I/O
+
+A runner is LOADING, READY or STOPPING. A request is queued until its runner is READY, then granted;
+it holds the runner until it is released. Rules:
+
+* A load is joined, never doubled, and it outlives whoever asked first.
+* A runner in use is never stopped to make room.
+* Memory is a ledger: the sum over all runners, also those that still load or stop, stays within
+  the budget. A runner that is larger than the budget is refused unless it would be alone.
+* The queue is served in order. Whoever needs no memory is served at once, unless the request that
+  has waited longest for memory has waited `patience` seconds: then the idle-most runners get no new
+  work until they can be stopped (no starvation by a busy neighbour).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from stoker.base.errors import Conflict, Draining, QueueFull
+from stoker.base.units import binary_size
+from stoker.planner.spec import FOREVER
+from stoker.scheduler import policy
+from stoker.scheduler.events import (
+    DrainAsked,
+    Effect,
+    Event,
+    Exited,
+    Generation,
+    Grant,
+    LaunchFailed,
+    Refuse,
+    Released,
+    Requested,
+    RunnerKey,
+    RunnerState,
+    RunRequest,
+    Start,
+    Started,
+    Stop,
+    Ticket,
+    TimePassed,
+    UnloadAsked,
+)
+
+DEFAULT_QUEUE: Final = 512
+"""Waiting requests before new ones are turned away: far above what one machine can answer soon."""
+DEFAULT_PATIENCE: Final = 20.0
+"""Seconds a request waits for memory before its neighbours stop getting new work."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """One engine process, from the decision to start it until it is gone."""
+
+    request: RunRequest
+    generation: Generation
+    keep_alive: float
+    state: RunnerState = RunnerState.LOADING
+    holders: set[Ticket] = field(default_factory=set)
+    idle_since: float = 0.0
+    unload: bool = False
+    """Asked to go while it was loading or busy: stops at the first idle moment."""
+
+    @property
+    def idle(self) -> bool:
+        return self.state is RunnerState.READY and not self.holders
+
+    @property
+    def expires(self) -> float:
+        return self.idle_since + self.keep_alive if self.idle else FOREVER
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    request: RunRequest
+    since: float
+    keep_alive: float
+
+
+class Core:
+    """State and rules. `memory_budget` in bytes; one owner calls `handle`."""
+
+    def __init__(
+        self,
+        *,
+        memory_budget: int,
+        queue_limit: int = DEFAULT_QUEUE,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> None:
+        self.memory_budget = memory_budget
+        self.queue_limit = queue_limit
+        self.patience = patience
+        self.runners: dict[RunnerKey, Runner] = {}
+        self.draining = False
+        self._queue: dict[Ticket, _Waiting] = {}
+        self._holds: dict[Ticket, RunnerKey] = {}
+        self._generations = 0
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take note of what happened; answer what is to be done, in order."""
+        effects: list[Effect] = []
+        match event:
+            case Requested():
+                effects += self._requested(event, now)
+            case Released():
+                self._released(event.ticket, now)
+            case Started():
+                self._started(event, now)
+            case LaunchFailed():
+                effects += self._failed(event)
+            case Exited():
+                self._exited(event)
+            case UnloadAsked():
+                self._unload(event)
+            case DrainAsked():
+                effects += self._drain()
+            case TimePassed():
+                pass
+            case _:
+                assert_never(event)
+        effects += self._stop_idle(now)
+        effects += self._serve_queue(now)
+        return effects
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `handle(TimePassed())` is due, if nothing else happens before."""
+        times = [runner.expires for runner in self.runners.values()]
+        times += [waiting.since + self.patience for waiting in self._queue.values()]
+        # What is due already has been dealt with, or waits for something other than time.
+        return min((t for t in times if now < t < FOREVER), default=None)
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes the ledger counts, runners on their way in or out included."""
+        return sum(runner.request.memory for runner in self.runners.values())
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
+
+    def waiting_for(self, key: RunnerKey) -> int:
+        """Requests in the queue for this runner."""
+        return sum(waiting.request.key == key for waiting in self._queue.values())
+
+    # Events
+
+    def _requested(self, event: Requested, now: float) -> list[Effect]:
+        if self.draining:
+            error = Draining("the daemon is shutting down", hint="try again in a moment")
+            return [Refuse(event.ticket, error)]
+        if len(self._queue) >= self.queue_limit:
+            full = QueueFull(
+                f"{len(self._queue)} requests are waiting already",
+                hint="try again later, or send fewer at once",
+            )
+            return [Refuse(event.ticket, full)]
+        runner = self.runners.get(event.request.key)
+        if runner and event.keep_alive is not None:
+            runner.keep_alive = event.keep_alive
+        keep_alive = event.request.keep_alive if event.keep_alive is None else event.keep_alive
+        self._queue[event.ticket] = _Waiting(event.request, now, keep_alive)
+        return []
+
+    def _released(self, ticket: Ticket, now: float) -> None:
+        self._queue.pop(ticket, None)
+        key = self._holds.pop(ticket, None)
+        runner = self.runners.get(key) if key else None
+        if runner and ticket in runner.holders:
+            runner.holders.remove(ticket)
+            runner.idle_since = now
+
+    def _started(self, event: Started, now: float) -> None:
+        runner = self._current(event.key, event.generation)
+        if runner and runner.state is RunnerState.LOADING:
+            runner.state = RunnerState.READY
+            runner.idle_since = now
+
+    def _failed(self, event: LaunchFailed) -> list[Effect]:
+        if not self._current(event.key, event.generation):
+            return []
+        self._forget(event.key)
+        waiting = [t for t, w in self._queue.items() if w.request.key == event.key]
+        for ticket in waiting:
+            del self._queue[ticket]
+        return [Refuse(ticket, event.error) for ticket in waiting]
+
+    def _exited(self, event: Exited) -> None:
+        # The holders find out by their broken connection; their later Released is harmless.
+        if self._current(event.key, event.generation):
+            self._forget(event.key)
+
+    def _unload(self, event: UnloadAsked) -> None:
+        for key, runner in self.runners.items():
+            if event.keys is None or key in event.keys:
+                runner.unload = not runner.holders and not self._wanted(key)
+
+    def _drain(self) -> list[Effect]:
+        self.draining = True
+        for runner in self.runners.values():
+            runner.unload = True
+        refused = [
+            Refuse(ticket, Draining("the daemon is shutting down", hint="try again in a moment"))
+            for ticket in self._queue
+        ]
+        self._queue.clear()
+        return list(refused)
+
+    # Decisions
+
+    def _stop_idle(self, now: float) -> Iterator[Effect]:
+        for key, runner in self.runners.items():
+            loading = runner.state is RunnerState.LOADING
+            wanted = self._wanted(key)
+            asked = runner.unload and (runner.idle or (loading and not wanted))
+            if asked or (runner.idle and not wanted and runner.expires <= now):
+                yield self._stop(key, runner)
+
+    def _stop(self, key: RunnerKey, runner: Runner) -> Stop:
+        runner.state = RunnerState.STOPPING
+        return Stop(key, runner.generation)
+
+    def _serve_queue(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        closed = self._closed(now)
+        short_of_memory = False
+        for ticket, waiting in list(self._queue.items()):
+            key = waiting.request.key
+            runner = self.runners.get(key)
+            if runner is not None:
+                if runner.state is RunnerState.READY and not runner.unload and key not in closed:
+                    del self._queue[ticket]
+                    runner.holders.add(ticket)
+                    self._holds[ticket] = key
+                    effects.append(Grant(ticket, key, runner.generation))
+                continue
+            if short_of_memory:
+                continue  # in order: a small model must not overtake a large one for ever
+            effects += self._make_room(ticket, waiting, closed)
+            short_of_memory = key not in self.runners and ticket in self._queue
+        return effects
+
+    def _closed(self, now: float) -> frozenset[RunnerKey]:
+        """Runners that get no new work because the first in line for memory lost patience."""
+        for waiting in self._queue.values():
+            if waiting.request.key not in self.runners:
+                if now - waiting.since < self.patience:
+                    break
+                return frozenset(k for k, r in self.runners.items() if r.keep_alive != FOREVER)
+        return frozenset()
+
+    def _make_room(
+        self, ticket: Ticket, waiting: _Waiting, closed: frozenset[RunnerKey]
+    ) -> list[Effect]:
+        """Start the runner, or stop idle ones so that it can start, or say why it never can."""
+        request = waiting.request
+        missing = self.memory_used + request.memory - self.memory_budget
+        # A runner alone may exceed the budget: the estimate is only an estimate, and the user
+        # asked for it. With another one beside it, it may not.
+        if missing <= 0 or not self.runners:
+            return [self._start(waiting)]
+        leaving = sum(
+            r.request.memory for r in self.runners.values() if r.state is RunnerState.STOPPING
+        )
+        if leaving >= missing or len(self.runners) == self._stopping:
+            return []
+        candidates = self._candidates(closed)
+        chosen = policy.victims(candidates, missing - leaving)
+        if chosen is None and request.memory > self.memory_budget:
+            chosen = tuple(c.key for c in candidates if not c.pinned)
+        if chosen:
+            return [self._stop(key, self.runners[key]) for key in chosen]
+        if self._only_pinned():
+            del self._queue[ticket]
+            return [Refuse(ticket, self._no_room(request))]
+        return []
+
+    @property
+    def _stopping(self) -> int:
+        return sum(r.state is RunnerState.STOPPING for r in self.runners.values())
+
+    def _only_pinned(self) -> bool:
+        """True when waiting is pointless: whatever holds the memory is kept for ever."""
+        return all(r.idle and r.keep_alive == FOREVER for r in self.runners.values())
+
+    def _no_room(self, request: RunRequest) -> Conflict:
+        pinned = ", ".join(sorted(r.request.model.name for r in self.runners.values()))
+        return Conflict(
+            f"{request.model.name} needs about {binary_size(request.memory)}, and"
+            f" {binary_size(self.memory_used)} of {binary_size(self.memory_budget)} is held by"
+            f" models that are kept for ever: {pinned}",
+            hint="stoker unload one of them, or give it a finite keep-alive",
+        )
+
+    def _candidates(self, closed: frozenset[RunnerKey]) -> list[policy.Candidate]:
+        return [
+            policy.Candidate(
+                key, runner.request.memory, runner.idle_since, runner.keep_alive == FOREVER
+            )
+            for key, runner in self.runners.items()
+            if runner.idle and (key in closed or not self._wanted(key))
+        ]
+
+    def _wanted(self, key: RunnerKey) -> bool:
+        return any(waiting.request.key == key for waiting in self._queue.values())
+
+    def _start(self, waiting: _Waiting) -> Start:
+        self._generations += 1
+        generation = Generation(self._generations)
+        request = waiting.request
+        self.runners[request.key] = Runner(request, generation, waiting.keep_alive)
+        return Start(generation, request)
+
+    # Records
+
+    def _current(self, key: RunnerKey, generation: Generation) -> Runner | None:
+        runner = self.runners.get(key)
+        return runner if runner and runner.generation == generation else None
+
+    def _forget(self, key: RunnerKey) -> None:
+        runner = self.runners.pop(key)
+        for ticket in runner.holders:
+            del self._holds[ticket]

@@ -1,0 +1,145 @@
+"""The vocabulary of the scheduler's core: what happens to it and what it asks for. Frozen."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType
+
+from stoker.base.errors import StokerError
+from stoker.oci.digest import Digest
+from stoker.planner.spec import DEFAULT_KEEP_ALIVE, Mode, ModelSpec, RunSettings
+
+Ticket = NewType("Ticket", int)
+"""One request's place in the queue, and later its hold on a runner."""
+
+Generation = NewType("Generation", int)
+"""One life of a runner. News of an earlier life is recognised by it and ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerKey:
+    """What makes two requests share a process."""
+
+    engine: str
+    model: Digest
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A wish for a runner. `memory` is the estimated cost in bytes of the process."""
+
+    engine: str
+    model: ModelSpec
+    mode: Mode
+    settings: RunSettings
+    memory: int
+
+    @property
+    def key(self) -> RunnerKey:
+        return RunnerKey(self.engine, self.model.id, self.mode)
+
+    @property
+    def keep_alive(self) -> float:
+        """Seconds an idle runner stays, `inf` for ever."""
+        chosen = self.settings.keep_alive
+        return DEFAULT_KEEP_ALIVE if chosen is None else chosen
+
+
+class RunnerState(Enum):
+    """The life of a runner; it is forgotten when it has stopped."""
+
+    LOADING = "loading"
+    READY = "ready"
+    STOPPING = "stopping"
+
+
+# What happens. Time comes beside the event, as an argument of `Core.handle`.
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    ticket: Ticket
+    request: RunRequest
+    keep_alive: float | None = None
+    """Overrides the settings' keep-alive from here on, as Ollama's `keep_alive` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The ticket's owner is done, or left before it was served."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed:
+    key: RunnerKey
+    generation: Generation
+    error: StokerError
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process ended: by itself, or because `Stop` was carried out."""
+
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadAsked:
+    """Stop these runners where they are idle; all idle ones when `keys` is None."""
+
+    keys: frozenset[RunnerKey] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """`Core.next_deadline` has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """No new requests; everything that is idle stops, the rest when it becomes idle."""
+
+
+Event = (
+    Requested | Released | Started | LaunchFailed | Exited | UnloadAsked | TimePassed | DrainAsked
+)
+
+
+# What the core asks for.
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    generation: Generation
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    ticket: Ticket
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    ticket: Ticket
+    error: StokerError
+
+
+Effect = Start | Stop | Grant | Refuse

@@ -1,0 +1,237 @@
+"""The asyncio shell around the core: carries out its effects and reports back what happened.
+
+The one owner of the core is this object, on one event loop. `_dispatch` is synchronous, so that a
+decision and the state it was based on cannot drift apart; everything that takes time runs in tasks
+of the scheduler's own task group, never in a caller's.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self, assert_never
+
+from stoker.base.errors import EngineError, LaunchFailed, StokerError
+from stoker.engines.spec import Engine, Instance, Launcher
+from stoker.scheduler import events
+from stoker.scheduler.core import Core
+from stoker.scheduler.events import Effect, Event, Generation, RunnerKey, RunnerState, Ticket
+from stoker.scheduler.status import RunnerStatus
+
+logger = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Decides what runs and when; `async with lease(...)` is how a request gets a runner.
+
+    Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
+    sockets; `engine_log` receives every line an engine writes, with the model's name.
+    """
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        engines: Mapping[str, Engine],
+        launcher: Launcher,
+        run_dir: Path,
+        engine_log: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._core = core
+        self._engines = engines
+        self._launcher = launcher
+        self._run_dir = run_dir
+        self._engine_log = engine_log
+        self._clock = clock
+        self._tickets = count(1)
+        self._grants: dict[Ticket, asyncio.Future[Generation]] = {}
+        self._instances: dict[Generation, Instance] = {}
+        self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
+        self._group = asyncio.TaskGroup()
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._dispatch(events.DrainAsked())
+        if self._timer:
+            self._timer.cancel()
+        for task in self._tasks.values():
+            task.cancel()  # each one stops its engine on the way out
+        await self._group.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def lease(
+        self, request: events.RunRequest, *, keep_alive: float | None = None
+    ) -> AsyncIterator[Instance]:
+        """Hold a ready runner for the length of the block; loads the model when needed.
+
+        Waits for memory and for the load. Raises what the core refuses with: LaunchFailed,
+        NotReadyInTime, QueueFull, Draining, Conflict.
+        """
+        ticket = Ticket(next(self._tickets))
+        grant: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        self._grants[ticket] = grant
+        try:
+            self._dispatch(events.Requested(ticket, request, keep_alive))
+            yield self._instances[await grant]
+        finally:
+            self._grants.pop(ticket, None)
+            # Also right when the grant came and the caller was gone by then: the core knows by the
+            # ticket whether it waited or held.
+            self._dispatch(events.Released(ticket))
+
+    def unload(self, keys: frozenset[RunnerKey] | None) -> int:
+        """Stop these runners (all when None) where idle; answers how many are now stopping."""
+        effects = self._dispatch(events.UnloadAsked(keys))
+        return sum(isinstance(effect, events.Stop) for effect in effects)
+
+    async def drain(self, within: float) -> bool:
+        """Refuse new requests and wait for running ones, at most `within` seconds."""
+        self._dispatch(events.DrainAsked())
+        try:
+            async with asyncio.timeout(within):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def status(self) -> tuple[RunnerStatus, ...]:
+        """A snapshot of all runners, oldest first."""
+        now = self._clock()
+        return tuple(
+            RunnerStatus(
+                key=key,
+                name=runner.request.model.name,
+                state=runner.state,
+                in_use=len(runner.holders),
+                waiting=self._core.waiting_for(key),
+                idle_for=now - runner.idle_since if runner.idle else None,
+                keep_alive=runner.keep_alive,
+                memory=runner.request.memory,
+                pid=instance.pid if (instance := self._instances.get(runner.generation)) else None,
+                build=self._build(runner.request.engine),
+            )
+            for key, runner in self._core.runners.items()
+        )
+
+    def _build(self, engine: str) -> str:
+        build = self._engines[engine].build()
+        return f"{build.version} ({build.source})" if build else ""
+
+    def _dispatch(self, event: Event) -> list[Effect]:
+        now = self._clock()
+        effects = self._core.handle(event, now)
+        for effect in effects:
+            self._carry_out(effect)
+        if self._core.runners:
+            self._empty.clear()
+        else:
+            self._empty.set()
+        self._arm_timer(now)
+        return effects
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case events.Grant():
+                grant = self._grants.get(effect.ticket)
+                if grant and not grant.done():
+                    grant.set_result(effect.generation)
+            case events.Refuse():
+                grant = self._grants.get(effect.ticket)
+                if grant and not grant.done():
+                    grant.set_exception(effect.error)
+            case events.Start():
+                self._start(effect)
+            case events.Stop():
+                self._tasks[effect.generation].cancel()
+            case _:
+                assert_never(effect)
+
+    def _arm_timer(self, now: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._core.next_deadline(now)
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            # A hair late: firing a microsecond early would only arm the timer again.
+            self._timer = loop.call_later(deadline - now + 0.001, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._dispatch(events.TimePassed())
+
+    def _start(self, start: events.Start) -> None:
+        task = self._group.create_task(self._run(start), name=f"runner {start.generation}")
+        self._tasks[start.generation] = task
+        # A callback and not a `finally`: a task cancelled before its first step runs no code.
+        task.add_done_callback(lambda done: self._ended(start, done))
+
+    def _ended(self, start: events.Start, task: asyncio.Task[StokerError | None]) -> None:
+        """Report the end of a runner to the core, exactly once, whatever the reason was."""
+        del self._tasks[start.generation]
+        error = None if task.cancelled() else task.result()
+        key = start.request.key
+        if error:
+            self._dispatch(events.LaunchFailed(key, start.generation, error))
+        else:
+            self._dispatch(events.Exited(key, start.generation))
+
+    async def _run(self, start: events.Start) -> StokerError | None:
+        """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
+        try:
+            instance = await self._launch(start)
+        except StokerError as error:
+            logger.warning("launch failed model=%s: %s", start.request.model.name, error)
+            return error
+        except Exception as error:
+            # The rim of this task: a bug in one launch must not take the other runners down.
+            logger.exception("launch failed model=%s", start.request.model.name)
+            return self._no_process(start, error)
+        self._instances[start.generation] = instance
+        try:
+            self._dispatch(events.Started(start.request.key, start.generation))
+            code = await instance.wait()
+            logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
+        finally:
+            del self._instances[start.generation]
+            await instance.stop()
+        return None
+
+    async def _launch(self, start: events.Start) -> Instance:
+        request = start.request
+        engine = self._engines[request.engine]
+        socket = self._run_dir / f"engine-{start.generation:08x}.sock"
+        command = engine.command(request.model, request.mode, request.settings, socket)
+        name = request.model.name
+        began = self._clock()
+        instance = await self._launcher.start(
+            engine, command, label=name, log=lambda line: self._engine_log(name, line)
+        )
+        logger.info(
+            "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
+            name, request.engine, request.mode, instance.pid, self._clock() - began,
+        )  # fmt: skip
+        return instance
+
+    def _no_process(self, start: events.Start, error: Exception) -> EngineError:
+        return LaunchFailed(
+            f"{start.request.engine} could not be started for {start.request.model.name}: {error}",
+            engine=start.request.engine,
+            hint="stoker logs shows more",
+        )

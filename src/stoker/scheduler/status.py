@@ -1,0 +1,21 @@
+"""What `ps` and the metrics show of a runner. A snapshot, never a handle."""
+
+from dataclasses import dataclass
+
+from stoker.scheduler.events import RunnerKey, RunnerState
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """One runner now. `idle_for` in seconds, None while busy or loading; memory in bytes."""
+
+    key: RunnerKey
+    name: str
+    state: RunnerState
+    in_use: int
+    waiting: int
+    idle_for: float | None
+    keep_alive: float
+    memory: int
+    pid: int | None
+    build: str
