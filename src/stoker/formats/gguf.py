@@ -1,0 +1,363 @@
+"""The header of a GGUF file, versions 2 and 3.
+
+Follows docs/gguf.md of ggml and, where ggml's reader is stricter, the reader: what an engine would
+refuse or crash on is refused here, before a process is started. Every number of the header is
+checked before it is used as a length, and nothing is allocated from one.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from stoker.base.errors import ParseError
+from stoker.formats.need import Cursor, Parser
+from stoker.formats.quant import TENSOR_TYPES, TensorType
+
+MAGIC: Final = b"GGUF"
+VERSIONS: Final = (2, 3)
+DEFAULT_ALIGNMENT: Final = 32
+
+MAX_KEYS: Final = 4096
+"""Real files have fewer than a hundred."""
+MAX_TENSORS: Final = 1 << 17
+"""The most are 46,000: 60 layers of 256 experts whose tensors were never merged."""
+MAX_KEY: Final = (1 << 16) - 1
+"""Bytes; the standard's own limit."""
+MAX_TENSOR_NAME: Final = 127
+"""Bytes; ggml allows 63, builds of it for images 127."""
+MAX_DIMENSIONS: Final = 4
+"""GGML_MAX_DIMS."""
+MAX_ITEMS: Final = 1 << 24
+"""Of an array; the longest real ones are merges, about 2^20."""
+MAX_STRING: Final = 1 << 26
+"""Bytes; embedded tokenizer.json files reach 30 MB. Strings above KEPT_STRING are passed over."""
+KEPT_STRING: Final = 1 << 20
+"""Bytes; chat templates, the longest text anyone wants, have some 100 KB."""
+KEPT_NUMBERS: Final = 1024
+"""Numeric arrays up to here are kept: one entry per layer, and llama.cpp has at most 512 layers."""
+KEPT_STRINGS: Final = 50
+"""String arrays up to here are kept; longer ones are vocabularies."""
+MAX_DEPTH: Final = 2
+"""Array of arrays at most. ggml refuses even those; the standard allows any depth."""
+MAX_NESTED: Final = 1024
+"""Items of an array of arrays: each costs a step even when it is empty."""
+MAX_ELEMENTS: Final = (1 << 63) - 1
+"""Of a tensor, and its bytes: ggml counts both in int64."""
+
+
+class ValueType(IntEnum):
+    """`gguf_metadata_value_type`."""
+
+    UINT8 = 0
+    INT8 = 1
+    UINT16 = 2
+    INT16 = 3
+    UINT32 = 4
+    INT32 = 5
+    FLOAT32 = 6
+    BOOL = 7
+    STRING = 8
+    ARRAY = 9
+    UINT64 = 10
+    INT64 = 11
+    FLOAT64 = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of the metadata. `items` is None when it was too long to keep."""
+
+    item_type: ValueType
+    count: int
+    items: "tuple[Value, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class LongText:
+    """A string too long to keep; `length` in bytes."""
+
+    length: int
+
+
+Value: TypeAlias = bool | int | float | str | Array | LongText
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One entry of the tensor table.
+
+    `shape` is in ggml's order, the contiguous dimension first; `offset` counts from the data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: TensorType
+    offset: int
+    elements: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """All of a GGUF file but its weights. Offsets and sizes in bytes."""
+
+    version: int
+    metadata: Mapping[str, Value]
+    tensors: tuple[Tensor, ...]
+    alignment: int
+    data_offset: int
+    needed_size: int
+    """The file is complete when it has at least this many bytes."""
+
+    @property
+    def weights_size(self) -> int:
+        """Of all tensors, without padding."""
+        return sum(tensor.size for tensor in self.tensors)
+
+
+_HEAD = struct.Struct("<4sIQQ")
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+_ARRAY = struct.Struct("<IQ")
+_TYPE_OFFSET = struct.Struct("<IQ")
+_SCALARS: Final[Mapping[ValueType, struct.Struct]] = {
+    ValueType.UINT8: struct.Struct("<B"),
+    ValueType.INT8: struct.Struct("<b"),
+    ValueType.UINT16: struct.Struct("<H"),
+    ValueType.INT16: struct.Struct("<h"),
+    ValueType.UINT32: _U32,
+    ValueType.INT32: struct.Struct("<i"),
+    ValueType.FLOAT32: struct.Struct("<f"),
+    ValueType.BOOL: struct.Struct("<B"),
+    ValueType.UINT64: _U64,
+    ValueType.INT64: struct.Struct("<q"),
+    ValueType.FLOAT64: struct.Struct("<d"),
+}
+
+
+def gguf_header(*, file_size: int | None = None) -> Parser[GgufHeader]:
+    """Parser of a GGUF header. With `file_size` in bytes a truncated file is found out.
+
+    Raises ParseError with the offset of what does not hold.
+    """
+    cursor = Cursor("gguf", file_size=file_size)
+    yield from cursor.fill(_HEAD.size)
+    magic, version, tensor_count, key_count = cursor.unpack(_HEAD)
+    _check_head(magic, version, tensor_count, key_count)
+    metadata: dict[str, Value] = {}
+    alignment = DEFAULT_ALIGNMENT
+    for _ in range(key_count):
+        at = cursor.position
+        key = yield from _name(cursor, MAX_KEY, "key")
+        if key in metadata:
+            raise ParseError(f"gguf: key {key!r} appears twice", offset=at)
+        kind = yield from _value_type(cursor)
+        value = yield from _value(cursor, kind, depth=0)
+        metadata[key] = value
+        if key == "general.alignment":
+            alignment = _alignment(kind, value, at)
+    tensors: dict[str, Tensor] = {}
+    for _ in range(tensor_count):
+        at = cursor.position
+        tensor = yield from _tensor(cursor, alignment)
+        if tensor.name in tensors:
+            raise ParseError(f"gguf: tensor {tensor.name!r} appears twice", offset=at)
+        tensors[tensor.name] = tensor
+    table = tuple(tensors.values())
+    data_offset = _padded(cursor.position, alignment)
+    needed = _check_layout(table, data_offset, file_size) if table else cursor.position
+    return GgufHeader(version, MappingProxyType(metadata), table, alignment, data_offset, needed)
+
+
+def _check_head(magic: bytes, version: int, tensor_count: int, key_count: int) -> None:
+    if magic != MAGIC:
+        raise ParseError(f"not a GGUF file: it begins with {magic!r}, not {MAGIC!r}", offset=0)
+    if version not in VERSIONS:
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
+        kind = "a big-endian file" if swapped in VERSIONS else f"version {version}"
+        raise ParseError(f"gguf: {kind} is not supported, only versions 2 and 3", offset=4)
+    if tensor_count > MAX_TENSORS:
+        raise ParseError(f"gguf: {tensor_count} tensors, at most {MAX_TENSORS} are read", offset=8)
+    if key_count > MAX_KEYS:
+        raise ParseError(f"gguf: {key_count} keys, at most {MAX_KEYS} are read", offset=16)
+
+
+def _length(cursor: Cursor, limit: int, what: str) -> Parser[int]:
+    at = cursor.position
+    yield from cursor.fill(8)
+    length = int(cursor.unpack(_U64)[0])
+    if length > limit:
+        raise ParseError(f"gguf: {what} of {length} bytes, at most {limit} are read", offset=at)
+    return length
+
+
+def _name(cursor: Cursor, limit: int, what: str) -> Parser[str]:
+    """A key or the name of a tensor: must be UTF-8, because other things are looked up by it."""
+    length = yield from _length(cursor, limit, what)
+    at = cursor.position
+    yield from cursor.fill(length)
+    try:
+        return cursor.take(length).decode()
+    except UnicodeDecodeError as error:
+        raise ParseError(f"gguf: a {what} is not UTF-8", offset=at) from error
+
+
+def _value_type(cursor: Cursor) -> Parser[ValueType]:
+    at = cursor.position
+    yield from cursor.fill(4)
+    number = cursor.unpack(_U32)[0]
+    try:
+        return ValueType(number)
+    except ValueError as error:
+        raise ParseError(f"gguf: unknown value type {number}", offset=at) from error
+
+
+def _value(cursor: Cursor, kind: ValueType, *, depth: int) -> Parser[Value]:
+    if kind is ValueType.STRING:
+        return (yield from _text(cursor))
+    if kind is ValueType.ARRAY:
+        return (yield from _array(cursor, depth=depth + 1))
+    form = _SCALARS[kind]
+    at = cursor.position
+    yield from cursor.fill(form.size)
+    value: int | float = cursor.unpack(form)[0]
+    return _bool(value, at) if kind is ValueType.BOOL else value
+
+
+def _bool(value: float, at: int) -> bool:
+    if value not in {0, 1}:
+        raise ParseError(f"gguf: boolean with the value {value}", offset=at)
+    return bool(value)
+
+
+def _text(cursor: Cursor) -> Parser[str | LongText]:
+    length = yield from _length(cursor, MAX_STRING, "string")
+    if length > KEPT_STRING:
+        cursor.skip(length)
+        return LongText(length)
+    yield from cursor.fill(length)
+    # Values are shown to people, never looked up: a bad byte must not make a model unusable.
+    return cursor.take(length).decode(errors="replace")
+
+
+def _array(cursor: Cursor, *, depth: int) -> Parser[Array]:
+    at = cursor.position
+    if depth > MAX_DEPTH:
+        raise ParseError(f"gguf: arrays nested more than {MAX_DEPTH} deep", offset=at)
+    kind = yield from _value_type(cursor)
+    yield from cursor.fill(8)
+    count = int(cursor.unpack(_U64)[0])
+    limit = MAX_NESTED if kind is ValueType.ARRAY else MAX_ITEMS
+    if count > limit:
+        raise ParseError(f"gguf: array of {count} items, at most {limit} are read", offset=at)
+    if kind is ValueType.STRING and count > KEPT_STRINGS:
+        yield from _skip_strings(cursor, count)
+        return Array(kind, count, None)
+    if kind in _SCALARS:
+        return (yield from _numbers(cursor, kind, count))
+    items: list[Value] = []
+    for _ in range(count):
+        items.append((yield from _value(cursor, kind, depth=depth)))  # noqa: PERF401  # yields
+    return Array(kind, count, tuple(items))
+
+
+def _numbers(cursor: Cursor, kind: ValueType, count: int) -> Parser[Array]:
+    form = _SCALARS[kind]
+    if count > KEPT_NUMBERS:
+        cursor.skip(count * form.size)
+        return Array(kind, count, None)
+    at = cursor.position
+    yield from cursor.fill(count * form.size)
+    values = [found[0] for found in form.iter_unpack(cursor.take(count * form.size))]
+    if kind is ValueType.BOOL:
+        values = [_bool(value, at) for value in values]
+    return Array(kind, count, tuple(values))
+
+
+def _skip_strings(cursor: Cursor, count: int) -> Parser[None]:
+    """Pass over a vocabulary. The hot loop of every parse: works on whole windows."""
+    while count:
+        yield from cursor.fill(8)
+        passed, stopped_at = cursor.skip_prefixed(count, MAX_STRING)
+        if stopped_at is not None:
+            limit = f"gguf: a string of more than {MAX_STRING} bytes"
+            raise ParseError(limit, offset=stopped_at)
+        count -= passed
+
+
+def _alignment(kind: ValueType, value: Value, at: int) -> int:
+    if kind is not ValueType.UINT32 or not isinstance(value, int):
+        raise ParseError("gguf: general.alignment is not a uint32", offset=at)
+    if value == 0 or value & (value - 1):
+        raise ParseError(f"gguf: alignment {value} is not a power of two", offset=at)
+    return value
+
+
+def _tensor(cursor: Cursor, alignment: int) -> Parser[Tensor]:
+    name = yield from _name(cursor, MAX_TENSOR_NAME, "tensor name")
+    at = cursor.position
+    yield from cursor.fill(4)
+    rank = cursor.unpack(_U32)[0]
+    if rank > MAX_DIMENSIONS:
+        raise ParseError(
+            f"gguf: tensor {name!r} has {rank} dimensions, at most {MAX_DIMENSIONS}", offset=at
+        )
+    yield from cursor.fill(rank * 8 + _TYPE_OFFSET.size)
+    shape = tuple(int(cursor.unpack(_U64)[0]) for _ in range(rank))
+    number, offset = cursor.unpack(_TYPE_OFFSET)
+    kind = TENSOR_TYPES.get(number)
+    if kind is None:
+        raise ParseError(
+            f"gguf: tensor {name!r} has the unknown type {number}",
+            offset=at,
+            hint="removed from ggml, or newer than this version of Stoker",
+        )
+    if offset % alignment:
+        raise ParseError(
+            f"gguf: tensor {name!r} at {offset}, not a multiple of {alignment}", offset=at
+        )
+    elements = _elements(name, shape, at)
+    row = shape[0] if shape else 1
+    if row % kind.block:
+        raise ParseError(
+            f"gguf: tensor {name!r} has rows of {row}, {kind.name} needs multiples of {kind.block}",
+            offset=at,
+        )
+    size = kind.row_bytes(elements)
+    if size > MAX_ELEMENTS or offset > MAX_ELEMENTS:
+        raise ParseError(f"gguf: tensor {name!r} is larger than any file", offset=at)
+    return Tensor(name, shape, kind, offset, elements, size)
+
+
+def _elements(name: str, shape: tuple[int, ...], at: int) -> int:
+    elements = 1
+    for length in shape:
+        elements *= length
+        if not 0 < elements <= MAX_ELEMENTS:
+            raise ParseError(f"gguf: tensor {name!r} has the shape {list(shape)}", offset=at)
+    return elements
+
+
+def _check_layout(tensors: tuple[Tensor, ...], data_offset: int, file_size: int | None) -> int:
+    """Tensors do not overlap and lie inside the file. Returns the size the file must have."""
+    end = 0
+    for tensor in sorted(tensors, key=lambda tensor: tensor.offset):
+        start = data_offset + tensor.offset
+        if tensor.offset < end:
+            raise ParseError(f"gguf: tensor {tensor.name!r} overlaps another one", offset=start)
+        end = tensor.offset + tensor.size
+    needed = data_offset + end
+    if file_size is not None and file_size < needed:
+        raise ParseError(
+            f"gguf: the file has {file_size} bytes, its tensors need {needed}",
+            offset=file_size,
+            hint="the file is incomplete; fetch it again",
+        )
+    return needed
+
+
+def _padded(offset: int, alignment: int) -> int:
+    return -(-offset // alignment) * alignment
