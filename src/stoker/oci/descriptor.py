@@ -6,8 +6,6 @@ from types import MappingProxyType
 
 from stoker.oci.digest import Digest, digest_of
 
-_NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
@@ -16,7 +14,7 @@ class Descriptor:
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = field(default=_NO_ANNOTATIONS, hash=False)
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @classmethod
     def of(cls, data: bytes, media_type: str) -> "Descriptor":

@@ -1,7 +1,7 @@
 """Manifests and indexes (image specification, manifest.md and image-index.md), with limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -54,7 +54,7 @@ class Manifest:
     layers: tuple[Descriptor, ...]
     media_type: str = OCI_MANIFEST
     artifact_type: str | None = None
-    annotations: Mapping[str, str] = MappingProxyType({})
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -72,7 +72,7 @@ class Index:
     """A list of manifests; the `index.json` of a layout is one."""
 
     manifests: tuple[Descriptor, ...]
-    annotations: Mapping[str, str] = MappingProxyType({})
+    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def parse_manifest(data: bytes) -> Manifest:

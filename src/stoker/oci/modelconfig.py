@@ -4,7 +4,7 @@ All three are read into one ModelConfig; `docker_config_bytes` writes Docker's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -15,8 +15,6 @@ from stoker.base.errors import ParseError, UnsupportedFormat
 from stoker.oci.digest import Digest, parse_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.oci.mediatypes import CNCF_CONFIG, MODEL_CONFIGS
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,9 @@ class ModelConfig:
     context_size: int | None = None
     created: str = ""
     diff_ids: tuple[Digest, ...] = ()
-    gguf: Mapping[str, str] = _EMPTY
-    safetensors: Mapping[str, str] = _EMPTY
-    diffusers: Mapping[str, str] = _EMPTY
+    gguf: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    safetensors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    diffusers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def created_at(self) -> int:
