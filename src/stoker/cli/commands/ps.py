@@ -1,0 +1,58 @@
+"""`ps`: what is loaded, and until when."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from stoker.base.errors import InvalidSetting
+from stoker.base.units import human_duration, parse_duration
+from stoker.cli import parser as cli
+from stoker.cli.output import put, put_json, short_id, table
+from stoker.cli.session import Session
+from stoker.oci.reference import display_name
+from stoker.wire.manage import NEVER_USED, Runner
+
+HEADER: Final = ("MODEL NAME", "BACKEND", "MODE", "UNTIL")
+_DEFAULT_KEEP_ALIVE: Final = 300.0
+
+
+class Options(cli.Options):
+    json: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print what the API says")
+
+
+def run(options: Options, session: Session) -> int:
+    runners = session.client().ps()
+    if options.json:
+        put_json(runners)
+        return 0
+    now = datetime.now(UTC)
+    rows = [[_name(r.model_name), r.backend_name, r.mode, until(r, now)] for r in runners]
+    put(table(HEADER, rows))
+    return 0
+
+
+def until(runner: Runner, now: datetime) -> str:
+    """When it will be unloaded, in words."""
+    if runner.loading:
+        return "Loading..."
+    keep = _keep_alive(runner.keep_alive)
+    if keep == float("inf"):
+        return "Forever"
+    if runner.in_use or runner.last_used == NEVER_USED:
+        return f"{human_duration(keep)} from now"
+    left = keep - (now - datetime.fromisoformat(runner.last_used)).total_seconds()
+    return f"{human_duration(left)} from now" if left > 0 else "Expiring"
+
+
+def _keep_alive(text: str) -> float:
+    try:
+        return parse_duration(text) if text else _DEFAULT_KEEP_ALIVE
+    except InvalidSetting:
+        return _DEFAULT_KEEP_ALIVE
+
+
+def _name(name: str) -> str:
+    return short_id(name) if name.startswith("sha256:") else display_name(name.lower())

@@ -1,0 +1,25 @@
+"""`pull`: download a model into the store."""
+
+from stoker.cli import parser as cli
+from stoker.cli import transfer
+from stoker.cli.output import put
+from stoker.cli.session import Session
+
+
+class Options(cli.Options):
+    pass
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.epilog = (
+        "MODEL is a name of Docker Hub's ai/ namespace, any registry's repository, or a\n"
+        "Hugging Face repository (needs HF_TOKEN in the environment when it is gated):\n"
+        f"  {parser.program} pull smollm2\n"
+        f"  {parser.program} pull registry.example.com/team/model:tag\n"
+        f"  {parser.program} pull hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"
+    )
+
+
+def run(options: Options, session: Session) -> int:
+    put(transfer.pull(session.client(), options.words[0]) + "\n")
+    return 0

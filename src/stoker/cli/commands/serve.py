@@ -1,0 +1,49 @@
+"""`serve`: become the daemon, in this terminal."""
+
+import os
+import sys
+
+from stoker.cli import parser as cli
+from stoker.cli.session import Session
+
+
+class Options(cli.Options):
+    host: str | None
+    port: int | None
+    socket: str | None
+    models_path: str | None
+
+
+def arguments(parser: cli.Parser) -> None:
+    add_listen_flags(parser)
+    add = parser.add_argument
+    add("--socket", metavar="PATH", help="unix socket to listen on as well")
+    add("--models-path", metavar="DIR", help="where models are kept")
+
+
+def add_listen_flags(parser: cli.Parser) -> None:
+    """The two flags that every command starting a daemon has."""
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="N", help="port to listen on (12434)")
+
+
+def daemon_flags(**values: object) -> list[str]:
+    """Command-line flags for those values that were given."""
+    return [
+        word
+        for name, value in values.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+
+
+def run(options: Options, _session: Session) -> int:
+    flags = daemon_flags(
+        host=options.host,
+        port=options.port,
+        socket=options.socket,
+        models_path=options.models_path,
+    )
+    # The same process, so that a supervisor's signals and the terminal's Ctrl-C reach the daemon.
+    argv = [sys.executable, "-P", "-m", "stoker.daemon", *flags]
+    os.execv(sys.executable, argv)  # noqa: S606  # our own interpreter, no shell

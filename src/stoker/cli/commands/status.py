@@ -1,0 +1,65 @@
+"""`status`: is the daemon there, and which engines has it?"""
+
+from typing import Final
+
+from stoker.base.errors import Unreachable
+from stoker.cli import parser as cli
+from stoker.cli.errors import FAILED, OK, say
+from stoker.cli.output import put, table
+from stoker.cli.session import Session
+from stoker.client.client import Client
+
+HEADER: Final = ("BACKEND", "STATUS", "DETAILS")
+_ORDER: Final = ("Running", "Error", "Not Installed", "Installing")
+# Neither Docker Desktop nor a container: Docker Model Runner's name for a server of one's own.
+KIND: Final = "Docker Engine (Manual Install)"
+
+
+class Options(cli.Options):
+    json: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="one line for programs; exits with 0")
+    parser.epilog = "Exits with 1 when it is not running."
+
+
+def run(options: Options, session: Session) -> int:
+    client = session.client(start=False)
+    try:
+        backends = client.status()
+    except Unreachable:
+        backends = None
+    if options.json:
+        put(_as_json(client, backends))
+        return OK
+    if backends is None:
+        put("Docker Model Runner is not running\n")
+        say(f"hint: start it with: {session.program} start-runner")
+        return FAILED
+    put("Docker Model Runner is running\n\n" + table(HEADER, rows(backends)))
+    return OK
+
+
+def rows(backends: dict[str, str]) -> list[list[str]]:
+    """Running ones first; what follows the colon of a status is its details."""
+    split = [(name, *text.partition(": ")[::2]) for name, text in backends.items()]
+    return [[*row] for row in sorted(split, key=lambda row: (_rank(row[1]), row[0]))]
+
+
+def _rank(status: str) -> int:
+    return _ORDER.index(status) if status in _ORDER else len(_ORDER)
+
+
+def _as_json(client: Client, backends: dict[str, str] | None) -> str:
+    import json  # noqa: PLC0415  # one line with DMR's key order; msgspec would need a struct
+
+    base = f"{client.endpoint}/v1/"
+    value = {
+        "running": backends is not None,
+        "backends": backends or {},
+        "kind": KIND,
+        "endpoint": base,
+        "endpointHost": base,
+    }
+    return json.dumps(value, separators=(",", ":")) + "\n"

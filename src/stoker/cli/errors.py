@@ -1,0 +1,68 @@
+"""What an exception means to the shell and to the person in front of it: the only such table.
+
+Docker Model Runner ends with 1 whatever went wrong, and scripts made for it test for "not 0"; so
+1 stays the code of every failure. The others tell apart what a script may want to tell apart.
+"""
+
+import sys
+from typing import Final
+
+from stoker.base.errors import StokerError, UserError
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
+
+
+class UsageError(UserError):
+    """The command line itself is wrong: a flag, or the number of arguments."""
+
+    code = "usage"
+
+
+class Silent(StokerError):
+    """Failed, and everything about it has been said."""
+
+    code = "failed"
+
+
+EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
+    (UsageError, USAGE),
+    (KeyboardInterrupt, INTERRUPTED),
+    (BrokenPipeError, BROKEN_PIPE),
+    (BaseException, FAILED),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """The first row that fits."""
+    return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+
+
+def report(error: BaseException) -> None:
+    """Say it on stderr: `error: …`, and what to do next on a line of its own."""
+    if isinstance(error, (KeyboardInterrupt, BrokenPipeError, Silent)):
+        return
+    if isinstance(error, StokerError):
+        message, hint = error.message, error.hint
+    elif isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        message, hint = f"{error.strerror or error}{where}", None
+    else:
+        message = f"this is a bug in Stoker: {type(error).__name__}: {error}"
+        hint = "the traceback is shown with --debug"
+    say(f"error: {printable(message)}")
+    if hint:
+        say(f"hint: {printable(hint)}")
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Talk, as opposed to data: to stderr."""
+    print(text, file=sys.stderr, end=end, flush=True)
+
+
+def printable(text: str) -> str:
+    """Without control characters: part of it may come from a registry or a file name."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,78 @@
+"""Every command: one line each. Nothing is imported to print help; a module only when chosen."""
+
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """`module` is in `stoker.cli.commands`; `most` None means any number of arguments."""
+
+    name: str
+    summary: str
+    usage: str = ""
+    least: int = 0
+    most: int | None = 0
+    aliases: tuple[str, ...] = ()
+    file: str = ""
+    hidden: bool = False
+
+    @property
+    def module(self) -> str:
+        return self.file or self.name.replace("-", "_")
+
+
+class Group(NamedTuple):
+    """A heading of the help text."""
+
+    title: str
+    commands: tuple[Command, ...]
+
+
+# fmt: off
+GROUPS: Final = (
+    Group("Chat", (
+        Command("run", "Ask a model, or chat with it", "[MODEL] [PROMPT...]", 0, None),
+        Command("ps", "Models that are loaded now"),
+        Command("unload", "Free the memory of models", "MODEL... | --all", 0, None, ("stop",)),
+    )),
+    Group("Models", (
+        Command("list", "Models on this machine", "[MODEL]", 0, 1, ("ls",)),
+        Command("pull", "Download a model", "MODEL", 1, 1),
+        Command("push", "Upload a model to its registry", "MODEL", 1, 1),
+        Command("show", "What a model is, for people", "MODEL", 1, 1),
+        Command("inspect", "What a model is, as JSON", "MODEL", 1, 1),
+        Command("tag", "Give a model another name", "SOURCE TARGET", 2, 2),
+        Command("rm", "Remove models", "MODEL...", 1, None),
+        Command("df", "Disk space in use"),
+        Command("purge", "Remove all models"),
+        Command("configure", "Settings a model runs with", "MODEL [-- FLAGS...]", 0, None,
+                ("config",)),
+    )),
+    Group("Service", (
+        Command("status", "Is it running, and which engines are there?"),
+        Command("logs", "What it wrote to its log"),
+        Command("serve", "Run it in this terminal"),
+        Command("start-runner", "Start it in the background", file="runner"),
+        Command("stop-runner", "Stop it", file="runner"),
+        Command("restart-runner", "Stop it and start it again", file="runner"),
+    )),
+    Group("More", (
+        Command("docker-plugin", "Make this `docker model`", "install|uninstall|status", 1, 1),
+        Command("completion", "Tab completion for your shell", "bash|zsh|fish", 1, 1),
+        Command("version", "Versions of this program and of the service"),
+        Command("help", "Help on a command", "[COMMAND]", 0, 1),
+    )),
+)
+# fmt: on
+
+
+def commands() -> tuple[Command, ...]:
+    """All of them, in the order of the help text."""
+    return tuple(command for group in GROUPS for command in group.commands)
+
+
+def find(word: str) -> Command | None:
+    """The command of that name or alias."""
+    for command in commands():
+        if word == command.name or word in command.aliases:
+            return command
+    return None

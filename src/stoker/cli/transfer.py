@@ -1,0 +1,65 @@
+"""Pull and push from the command line: progress, and another try when the line drops."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from stoker.base.errors import DaemonError, RemoteError, Unreachable
+from stoker.cli import progress
+from stoker.cli.errors import say
+from stoker.client.client import Client
+from stoker.wire.manage import Progress
+
+WAITS: Final = (1, 2, 4, 8)
+"""Seconds before each further try; what has arrived is kept, so a retry goes on where it broke."""
+_GATEWAY_TROUBLE: Final = frozenset({502, 503, 504})
+
+
+def pull(client: Client, model: str) -> str:
+    """Pull with progress on stderr; the closing message. Raises StokerError."""
+    token = hub_token(model)
+    return _persist(lambda: client.pull(model, bearer_token=token), "download")
+
+
+def push(client: Client, model: str) -> str:
+    """Push likewise."""
+    token = hub_token(model)
+    return _persist(lambda: client.push(model, bearer_token=token), "push")
+
+
+def hub_token(model: str) -> str:
+    """`HF_TOKEN`, for models of Hugging Face and for nobody else."""
+    theirs = model.lower().startswith(("huggingface.co/", "hf.co/"))
+    return os.environ.get("HF_TOKEN", "") if theirs else ""
+
+
+class _Begun:
+    """Remembers whether anything came at all: no retries against a daemon that is not there."""
+
+    def __init__(self) -> None:
+        self.yes = False
+
+    def watch(self, records: Iterable[Progress]) -> Iterator[Progress]:
+        for record in records:
+            self.yes = True
+            yield record
+
+
+def _persist(attempt: Callable[[], Iterable[Progress]], verb: str) -> str:
+    begun = _Begun()
+    for tries, wait in enumerate(WAITS, start=1):
+        try:
+            return progress.show(begun.watch(attempt()))
+        except RemoteError as error:
+            if not _worth_retrying(error, begun.yes):
+                raise
+            say(f"{error.message}\nRetrying {verb} (attempt {tries}/{len(WAITS)}) in {wait}s...")
+        time.sleep(wait)
+    return progress.show(attempt())
+
+
+def _worth_retrying(error: RemoteError, begun: bool) -> bool:  # noqa: FBT001
+    if isinstance(error, DaemonError):
+        return error.status in _GATEWAY_TROUBLE
+    return isinstance(error, Unreachable) and begun

@@ -1,0 +1,142 @@
+"""Starts a daemon in the background when none runs. Two commands at once end with one daemon."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from stoker.base.errors import StorageError, Unreachable
+from stoker.base.paths import Paths, paths_of
+from stoker.client.endpoint import Endpoint, endpoint_of
+
+# -P: a file called aiohttp.py in the user's working directory must not become part of the daemon.
+DAEMON: Final = (sys.executable, "-P", "-m", "stoker.daemon")
+# Importing the daemon takes a second on a slow disk; opening a large store may take some more.
+START_TIMEOUT: Final = 30.0
+# Between taking the lock and writing its pid there, the winner of a race is invisible to us.
+_GRACE: Final = 0.5
+_POLL: Final = 0.02
+_TAIL_LINES: Final = 15
+_TAIL_BYTES: Final = 8192
+_MAX_LOG: Final = 16 * 1024 * 1024
+
+
+def start_daemon(
+    arguments: Sequence[str] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    command: Sequence[str] = DAEMON,
+) -> Endpoint:
+    """Start a daemon, wait until it answers, and say where. Raises Unreachable, StorageError.
+
+    It is detached: it survives this process and its terminal. When another process starts one at
+    the same moment, ours loses the daemon lock and leaves, and we connect to the other.
+    """
+    env = dict(os.environ if environ is None else environ)
+    paths = paths_of(env)
+    log = log_file(paths)
+    began = _prepare(log)
+    child = _spawn([*command, *arguments], log, _absolute(env, paths))
+    deadline = time.monotonic() + START_TIMEOUT
+    left: float | None = None
+    while (now := time.monotonic()) < deadline:
+        endpoint = endpoint_of(env)
+        if endpoint.answers():
+            return endpoint
+        if child.poll() is not None:
+            left = now if left is None else left
+            if now - left > _GRACE and running_pid(paths) in {None, child.pid}:
+                break
+        time.sleep(_POLL)
+    raise _failed(child, log, began)
+
+
+def log_file(paths: Paths) -> Path:
+    """Where a daemon started here writes."""
+    return paths.logs / "daemon.log"
+
+
+def lock_record(paths: Paths) -> dict[str, object]:
+    """What the daemon wrote about itself (`pid`, `address`); empty when it wrote nothing."""
+    try:
+        value = json.loads(paths.daemon_lock.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def running_pid(paths: Paths) -> int | None:
+    """The process named in the daemon's lock, when it is alive."""
+    pid = lock_record(paths).get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass  # alive, and someone else's
+    return pid
+
+
+def log_tail(log: Path, *, since: int = 0) -> list[str]:
+    """The last lines of a log, from that byte on; empty when it cannot be read."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(since, size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+
+
+def _prepare(log: Path) -> int:
+    """Make the log's directory, put an overlong log aside; how many bytes it has now."""
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        size = log.stat().st_size if log.exists() else 0
+        if size > _MAX_LOG:
+            log.replace(log.with_suffix(".log.1"))
+            size = 0
+    except OSError as error:
+        raise StorageError(f"cannot write {log}: {error.strerror}") from error
+    return size
+
+
+def _spawn(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [*argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=env,
+            cwd="/",  # or the daemon would keep the user's directory from being unmounted
+            start_new_session=True,
+        )
+
+
+def _absolute(env: Mapping[str, str], paths: Paths) -> dict[str, str]:
+    """The environment with its directories made absolute: the daemon works in another directory."""
+    fixed = {"STOKER_HOME": str(paths.data), "MODELS_PATH": str(paths.models)}
+    return {**env, **{name: value for name, value in fixed.items() if env.get(name)}}
+
+
+def _failed(child: subprocess.Popen[bytes], log: Path, began: int) -> Unreachable:
+    code = child.poll()
+    why = (
+        f"did not answer within {START_TIMEOUT:g} s"
+        if code is None
+        else f"ended with exit code {code}"
+    )
+    tail = "".join(f"\n  {line}" for line in log_tail(log, since=began))
+    return Unreachable(
+        f"the daemon {why}{'; its last words:' if tail else ''}{tail}",
+        origin="this machine",
+        hint=f"run it in the foreground: stoker serve (its log is {log})",
+    )

@@ -1,0 +1,106 @@
+"""Which daemon to talk to: `STOKER_HOST`, `MODEL_RUNNER_HOST`, this user's socket, port 12434."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from stoker.base.errors import InvalidSetting
+from stoker.base.paths import paths_of
+
+DEFAULT_PORT: Final = 12434
+_PORTS: Final = {"http": 80, "https": 443}
+# A daemon on this machine answers a connect at once; over a network five seconds are plenty.
+CONNECT_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a daemon listens, and who said so (`origin`: a variable's name or `default`)."""
+
+    scheme: str
+    """`unix`, `http` or `https`."""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    """The socket file for `unix`; a prefix before every route otherwise."""
+    origin: str = "default"
+
+    def __str__(self) -> str:
+        """As a URL, without a slash at the end."""
+        if self.scheme == "unix":
+            return f"unix://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+    @property
+    def may_start(self) -> bool:
+        """True when nobody named a host, so that starting a daemon here is what the user wants."""
+        return self.origin == "default"
+
+    def answers(self) -> bool:
+        """True when something accepts a connection there now."""
+        try:
+            self.connect(CONNECT_TIMEOUT).close()
+        except OSError:
+            return False
+        return True
+
+    def connect(self, timeout: float) -> socket.socket:
+        """An open socket; the caller closes it. Raises OSError."""
+        if self.scheme != "unix":
+            return socket.create_connection((self.host, self.port), timeout)
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.settimeout(timeout)
+            link.connect(self.path)
+        except OSError:
+            link.close()
+            raise
+        return link
+
+
+def endpoint_of(environ: Mapping[str, str] | None = None) -> Endpoint:
+    """The endpoint these environment variables select. Raises InvalidSetting."""
+    env = os.environ if environ is None else environ
+    for variable in ("STOKER_HOST", "MODEL_RUNNER_HOST"):
+        value = env.get(variable, "").strip()
+        if value:
+            tls = env.get("MODEL_RUNNER_TLS") == "true"
+            return parse_endpoint(value, origin=variable, tls=tls)
+    own = paths_of(env).socket
+    # With a home of its own, the daemon of another home on the usual port is not the one meant.
+    if own.exists() or env.get("STOKER_HOME"):
+        return Endpoint("unix", path=str(own))
+    return Endpoint("http", host="127.0.0.1", port=DEFAULT_PORT)
+
+
+def parse_endpoint(text: str, *, origin: str, tls: bool = False) -> Endpoint:
+    """`unix:///path`, `http(s)://host[:port][/prefix]` or `host[:port]`. Raises InvalidSetting."""
+    if text.startswith("unix://"):
+        path = Path(text.removeprefix("unix://")).expanduser()
+        if not path.is_absolute():
+            raise _invalid(text, origin, "the path of a unix socket is absolute")
+        return Endpoint("unix", path=str(path), origin=origin)
+    url = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
+    if url.scheme not in _PORTS:
+        raise _invalid(text, origin, f"{url.scheme!r} is not one of unix, http, https")
+    try:
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise _invalid(text, origin, str(error)) from error
+    if not host:
+        raise _invalid(text, origin, "it names no host")
+    scheme = "https" if tls else url.scheme
+    prefix = url.path.rstrip("/")
+    return Endpoint(scheme, host, port or _PORTS[scheme], prefix, origin)
+
+
+def _invalid(text: str, origin: str, why: str) -> InvalidSetting:
+    return InvalidSetting(
+        f"invalid {origin}={text!r}: {why}",
+        hint="write it like http://127.0.0.1:12434 or unix:///run/user/1000/stoker/stoker.sock",
+    )
