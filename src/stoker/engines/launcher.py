@@ -1,0 +1,153 @@
+"""The Launcher of this machine: a Command becomes a process that answers on its unix socket."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, final
+
+from stoker.base.errors import LaunchFailed, NotReadyInTime
+from stoker.engines.logs import LineTail
+from stoker.engines.process import STOP_GRACE, ChildProcess
+from stoker.engines.spec import Command, Engine, Instance
+
+logger = logging.getLogger(__name__)
+
+_POLL_MIN: Final = 0.01
+_POLL_MAX: Final = 0.25
+_POLL_SHARE: Final = 0.05
+"""Wait this share of the time gone by between two probes: readiness is seen at most 5 % late."""
+
+_PROBE_WITHIN: Final = 2.0
+"""Seconds for one health answer; an engine that takes longer is asked again."""
+
+
+@final
+class LocalInstance:
+    """An engine process of this machine that has answered its health check."""
+
+    def __init__(self, process: ChildProcess, tail: LineTail, socket: Path) -> None:
+        self._process = process
+        self._tail = tail
+        self._socket = socket
+
+    @property
+    def socket(self) -> Path:
+        return self._socket
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log_tail(self) -> tuple[str, ...]:
+        """The last lines it wrote, oldest first."""
+        return self._tail.lines
+
+    async def wait(self) -> int:
+        """The exit code, once it has ended; negative for a signal. Safe to await more than once."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """TERM to the group, wait, KILL, reap, remove the socket. Idempotent, always returns."""
+        await _end(self._process, self._socket, STOP_GRACE)
+
+
+@final
+class LocalLauncher:
+    """Starts engines as child processes of this one."""
+
+    async def start(
+        self, engine: Engine, command: Command, *, label: str, log: Callable[[str], None]
+    ) -> Instance:
+        """Start and wait for readiness: the first of healthy, exited, deadline.
+
+        `label` names the model in logs; `log` receives every output line. On failure or
+        cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
+        """
+        tail = LineTail(log)
+        _remove(command.socket)
+        environment = {**command.environment, "STOKER_PARENT_PID": str(os.getpid())}
+        try:
+            process = await ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
+        except OSError as error:
+            raise LaunchFailed(
+                f"{engine.name} cannot be started: {command.argv[0]}: {error.strerror}",
+                engine=engine.name,
+            ) from error
+        logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
+        ready = False
+        try:
+            await _until_ready(process, tail, engine, command, label)
+            ready = True
+        finally:
+            if not ready:
+                await _end(process, command.socket, 0)
+        return LocalInstance(process, tail, command.socket)
+
+
+async def _until_ready(
+    process: ChildProcess, tail: LineTail, engine: Engine, command: Command, label: str
+) -> None:
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(command.ready_within):
+            while not await _healthy(command):
+                gone = time.monotonic() - began
+                pause = min(max(gone * _POLL_SHARE, _POLL_MIN), _POLL_MAX)
+                if await process.ended_within(pause):
+                    break
+            else:
+                return
+    except TimeoutError:
+        raise NotReadyInTime(
+            f"{engine.name} did not get {label} ready in {command.ready_within:g} seconds",
+            engine=engine.name,
+            log_tail=tail.lines,
+        ) from None
+    log_tail = await process.last_output()
+    found = engine.diagnose(process.exit_code, log_tail)
+    raise LaunchFailed(
+        found.message,
+        engine=engine.name,
+        reason=found.reason,
+        log_tail=log_tail,
+        hint=found.hint,
+    )
+
+
+async def _healthy(command: Command) -> bool:
+    """Whether the engine answers 200. Anything else, silence included, means: not yet."""
+    request = f"GET {command.health_path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(_PROBE_WITHIN):
+            reader, writer = await asyncio.open_unix_connection(command.socket)
+            try:
+                writer.write(request.encode())
+                status = await reader.readline()
+            finally:
+                writer.transport.abort()
+    except (OSError, ValueError, TimeoutError):
+        return False
+    return status.split(b" ", 2)[1:2] == [b"200"]
+
+
+async def _end(process: ChildProcess, socket: Path, grace: float) -> None:
+    """End it even when the caller is cancelled meanwhile; the cancellation is delivered after."""
+    ending = asyncio.ensure_future(process.end(grace))
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    _remove(socket)
+    ending.result()
+    if cancelled:
+        raise cancelled
+
+
+def _remove(socket: Path) -> None:
+    socket.unlink(missing_ok=True)

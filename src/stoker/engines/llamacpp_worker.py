@@ -1,0 +1,157 @@
+"""One llama.cpp server in one process: `python -I llamacpp_worker.py <llama-server arguments>`.
+
+The `xllamacpp` wheel carries llama.cpp's whole HTTP server but no `llama-server` program. This file
+is that program: the argument vector goes through llama.cpp's own C++ parser, so that the flags of
+this worker are those of the real thing, to the letter.
+
+It runs outside Stoker's interpreter state (`-I`) and therefore imports nothing of Stoker. llama.cpp
+writes its log to stderr; stdout is pointed there too, since some of its parts print.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 the parser itself gave up; 2 bad arguments; 3 the
+model did not load; 4 this wheel cannot be driven; 5 the parent was gone before we began.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+WHEEL_VERSION: Final = "2026.10.11549"
+"""The one build whose memory layout `_parameters_of` was written for; pinned in pyproject.toml."""
+
+# bool common_params_parse(int, char **, common_params &, llama_example, void (*)(int, char **))
+_PARSER: Final = "_Z19common_params_parseiPPcR13common_params13llama_examplePFviS0_E"
+_EXAMPLE_SERVER: Final = 12  # LLAMA_EXAMPLE_SERVER in llama.cpp's common/common.h of this build
+_PR_SET_PDEATHSIG: Final = 1
+_LINUX: Final[bool] = sys.platform == "linux"
+
+_STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+_EXIT_ARGUMENTS: Final = 2
+_EXIT_LOAD: Final = 3
+_EXIT_WHEEL: Final = 4
+_EXIT_ORPHAN: Final = 5
+
+
+def _fail(code: int, message: str) -> NoReturn:
+    # The same shape as llama.cpp's own error lines, so that one reader understands both.
+    print(f"0.00.000.000 E worker: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    os._exit(code)
+
+
+def _die_with(parent: int) -> None:
+    """See to it that this process ends when `parent` does, however that comes about."""
+    if _LINUX:
+        # SIGKILL: this must also work while the model loads, when SIGTERM is not heard.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request above was in place
+            os._exit(_EXIT_ORPHAN)
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(_EXIT_ORPHAN)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _parameters_of(holder: Any) -> int:
+    """The address of the C++ `common_params` inside a Python `CommonParams`.
+
+    Found by writing four rare numbers through the wheel's own setters and looking for them in the
+    object's memory: they must lie there once, side by side, as the struct begins with them.
+    """
+    fields = ("n_predict", "n_ctx", "n_batch", "n_ubatch")
+    saved = [getattr(holder, field) for field in fields]
+    markers = (0x5A17C0D1, 0x1B0FFEE5, 0x2C0FFEE7, 0x3D0FFEE9)
+    for field, marker in zip(fields, markers, strict=True):
+        setattr(holder, field, marker)
+    wanted = b"".join(marker.to_bytes(4, sys.byteorder) for marker in markers)
+    memory = ctypes.string_at(id(holder), type(holder).__basicsize__)
+    for field, value in zip(fields, saved, strict=True):
+        setattr(holder, field, value)
+    offset = memory.find(wanted)
+    if offset < 0 or memory.find(wanted, offset + 1) >= 0:
+        _fail(_EXIT_WHEEL, "the parameters of this xllamacpp build lie in an unknown place")
+    return id(holder) + offset
+
+
+def _parse(arguments: list[str]) -> Any:
+    """The wheel's parameters for this argument vector. Ends the process when they are wrong."""
+    try:
+        import xllamacpp  # noqa: PLC0415  # after `_die_with`: the import takes time
+        from xllamacpp import xllamacpp as extension  # noqa: PLC0415
+    except ImportError as error:
+        _fail(_EXIT_WHEEL, f"xllamacpp cannot be imported: {error}")
+    if xllamacpp.__version__ != WHEEL_VERSION:
+        _fail(_EXIT_WHEEL, f"xllamacpp is {xllamacpp.__version__}, needed is {WHEEL_VERSION}")
+    try:
+        parse = getattr(ctypes.CDLL(extension.__file__), _PARSER)
+    except (AttributeError, OSError) as error:
+        _fail(_EXIT_WHEEL, f"xllamacpp does not export llama.cpp's argument parser: {error}")
+    parse.restype = ctypes.c_bool
+    parse.argtypes = [
+        ctypes.c_int,
+        ctypes.POINTER(ctypes.c_char_p),
+        ctypes.c_void_p,
+        ctypes.c_int,
+        ctypes.c_void_p,
+    ]
+    vector = [b"llama-server", *map(os.fsencode, arguments)]
+    parameters = xllamacpp.CommonParams()
+    argv = (ctypes.c_char_p * (len(vector) + 1))(*vector, None)
+    if not parse(len(vector), argv, _parameters_of(parameters), _EXAMPLE_SERVER, None):
+        sys.exit(_EXIT_ARGUMENTS)  # the parser has said what is wrong
+    _check_read_back(parameters, arguments)
+    return parameters
+
+
+def _check_read_back(parameters: Any, arguments: list[str]) -> None:
+    """What the parser wrote must be what the wheel reads, for instance the model's path."""
+    if "--model" in arguments:
+        wanted = arguments[arguments.index("--model") + 1]
+        if parameters.model.path != wanted:
+            _fail(_EXIT_WHEEL, "the argument parser and this xllamacpp build do not fit together")
+
+
+def _remove_sockets(hosts: list[str]) -> None:
+    # Both ways: a stale socket makes the server's bind fail, and a killed server leaves one behind.
+    for host in hosts:
+        try:
+            if Path(host).is_socket():
+                Path(host).unlink()
+        except OSError:  # an address that is no file, or a file already gone
+            continue
+
+
+def main(arguments: list[str]) -> NoReturn:
+    _die_with(int(os.environ.get("STOKER_PARENT_PID") or os.getppid()))
+    # Blocked before any thread exists, hence in all of them: llama.cpp's own handler, which may
+    # wait for a running stream for ever, is never reached, and no signal is lost before `sigwait`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    os.dup2(2, 1)
+    parameters = _parse(arguments)
+    hosts = list(parameters.hostnames)
+    _remove_sockets(hosts)
+    try:
+        # Serves from its own threads. Holds the GIL until the model is loaded: nothing written in
+        # Python runs in this process before that.
+        server = sys.modules["xllamacpp"].Server(parameters)
+    except RuntimeError as error:
+        _remove_sockets(hosts)
+        _fail(_EXIT_LOAD, str(error))
+    signal.sigwait(_STOP_SIGNALS)
+    _remove_sockets(hosts)
+    # Not `del server`: its destructor joins the server while holding the GIL and hangs when a
+    # stream is running (ggml-org/llama.cpp#27604). The kernel takes back what this process holds.
+    sys.stderr.flush()
+    os._exit(0 if server else _EXIT_LOAD)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
