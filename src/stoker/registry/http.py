@@ -1,0 +1,214 @@
+"""One HTTP exchange with a host we do not control: redirects, retries, limits, and no surprises.
+
+Redirects are followed here and not by aiohttp, because `Range` must survive them and
+`Authorization` must not (security rows 8 and 9).
+"""
+
+import asyncio
+import contextlib
+import io
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, final
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from stoker.base.errors import RegistryError, RemoteError
+from stoker.registry.failures import Broken, connection_error
+from stoker.registry.lanes import Lanes
+from stoker.registry.network import Names, Reach
+from stoker.registry.options import RegistryOptions
+from stoker.registry.redirect import next_hop
+from stoker.registry.retry import IDEMPOTENT, is_transient, parse_retry_after
+
+MAX_REDIRECTS: Final = 10
+# Bytes read at once: as large as a store likes to hash and write in one go.
+CHUNK: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send. `repeatable` overrules the method's own idempotence."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    repeatable: bool | None = None
+
+    def with_headers(self, **headers: str) -> "Request":
+        """The same with more headers; underscores stand for hyphens."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **more})
+
+
+@final
+class Response:
+    """An answer whose body is still on the wire."""
+
+    def __init__(self, raw: aiohttp.ClientResponse, *, asked: URL, reach: Reach) -> None:
+        self._raw = raw
+        self.reach: Final = reach
+        self.status: Final = raw.status
+        self.url: Final = raw.url
+        self.redirected: Final = raw.url.origin() != asked.origin()
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        return self._raw.headers
+
+    @property
+    def host(self) -> str:
+        """Who answered: host and explicit port, never a path or query."""
+        return self.url.authority.rpartition("@")[2]
+
+    @property
+    def content_length(self) -> int | None:
+        """What the header claims, when it is a number."""
+        text = self._raw.headers.get("Content-Length", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. Raises RegistryError when it is longer than `limit`."""
+        held = bytearray()
+        async for chunk in self.chunks():
+            held += chunk
+            if len(held) > limit:
+                raise RegistryError(
+                    f"{self.host} sent more than the {limit} bytes allowed for this answer",
+                    origin=self.host,
+                )
+        return bytes(held)
+
+    async def read_some(self, limit: int) -> bytes:
+        """At most `limit` bytes, as much as can be had: for error bodies."""
+        held = bytearray()
+        with contextlib.suppress(RemoteError):
+            async for chunk in self.chunks():
+                held += chunk
+                if len(held) >= limit:
+                    break
+        return bytes(held[:limit])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises Unreachable when it stalls or breaks off."""
+        try:
+            async for chunk in self._raw.content.iter_chunked(CHUNK):
+                yield chunk
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise connection_error(error, self.host, phase="in the middle of a download") from error
+
+
+@final
+class Transport:
+    """Sends requests. One per process; `aclose` closes every connection."""
+
+    def __init__(
+        self,
+        options: RegistryOptions,
+        *,
+        names: Names | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = options
+        self._lanes = Lanes(options, names or Names())
+        self._sleep = sleep
+
+    async def aclose(self) -> None:
+        await self._lanes.aclose()
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, request: Request, *, within: Reach | None = None
+    ) -> AsyncIterator[Response]:
+        """Send, follow redirects, try again where that is safe; the block holds the connection.
+
+        The answer may have any status. `within` is the reach of whoever told us this URL; None
+        means that the user did. Raises Unreachable, Denied, RegistryError.
+        """
+        raw, reach = await self._persist(request, within)
+        async with raw:
+            yield Response(raw, asked=request.url, reach=reach)
+
+    async def _persist(
+        self, request: Request, within: Reach | None
+    ) -> tuple[aiohttp.ClientResponse, Reach]:
+        """Repeat until an answer, or an error, that more patience would not change."""
+        policy = self._options.retry
+        safe = request.method in IDEMPOTENT if request.repeatable is None else request.repeatable
+        attempt, waited = 0, 0.0
+        while True:
+            attempt += 1
+            failure: Broken | None = None
+            answer: tuple[aiohttp.ClientResponse, Reach] | None = None
+            retry_after: float | None = None
+            try:
+                answer = await self._follow(request, within)
+            except Broken as error:
+                failure = error
+            else:
+                status = answer[0].status
+                # 429 was not carried out, so even a POST may be sent again.
+                if not is_transient(status) or not (safe or status == 429):
+                    return answer
+                said = answer[0].headers.get("Retry-After")
+                retry_after = parse_retry_after(said, now=time.time())
+            pause = policy.wait(
+                attempt, waited=waited, retry_after=retry_after, chance=random.random
+            )
+            if failure and (pause is None or not safe):
+                raise failure
+            if answer:
+                if pause is None:
+                    return answer
+                answer[0].close()
+            if pause is not None:
+                waited += pause
+                await self._sleep(pause)
+
+    async def _follow(
+        self, request: Request, within: Reach | None
+    ) -> tuple[aiohttp.ClientResponse, Reach]:
+        """One attempt, through its redirects. The reach is that of the last host."""
+        url, headers, limit = request.url, dict(request.headers), within
+        for _ in range(MAX_REDIRECTS + 1):
+            raw, reach = await self._once(request, url, headers, limit)
+            hop = next_hop(request.method, raw.status, url, raw.headers.get("Location"), headers)
+            if hop is None:
+                return raw, reach
+            raw.close()
+            # The first host sets how far the others may lead; a later one cannot widen it.
+            limit = reach if limit is None else min(limit, reach)
+            url, headers = hop.url, dict(hop.headers)
+        host = str(request.url.host)
+        raise RegistryError(f"{host} redirects more than {MAX_REDIRECTS} times", origin=host)
+
+    async def _once(
+        self, request: Request, url: URL, headers: Mapping[str, str], within: Reach | None
+    ) -> tuple[aiohttp.ClientResponse, Reach]:
+        lane = await self._lanes.choose(url, within)
+        timeouts = self._options.timeouts
+        size = len(request.body) if request.body is not None else 0
+        deadline = timeouts.connect + timeouts.first_byte + size / timeouts.slowest_upload
+        host = url.authority
+        try:
+            async with asyncio.timeout(deadline):
+                raw = await lane.session.request(
+                    request.method,
+                    url,
+                    # A digest is of the bytes as they are kept; nobody may repack them for us.
+                    headers={"Accept-Encoding": "identity", **headers},
+                    data=None if request.body is None else io.BytesIO(request.body),
+                    allow_redirects=False,
+                    proxy=lane.proxy,
+                    ssl=lane.tls,
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise connection_error(error, host) from error
+        except ValueError as error:  # a URL or header that aiohttp refuses to send
+            raise RegistryError(f"{host} led to an unusable address", origin=host) from error
+        return raw, lane.reach

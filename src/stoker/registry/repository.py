@@ -1,0 +1,165 @@
+"""One repository of a registry, as Source and Sink (OCI distribution specification 1.1)."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, final
+
+from stoker.base.errors import (
+    InvalidReference,
+    ModelNotFound,
+    RegistryError,
+    RemoteError,
+    StokerError,
+)
+from stoker.oci.content import Body
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest, parse_digest
+from stoker.oci.manifest import MAX_METADATA
+from stoker.oci.mediatypes import MANIFESTS
+from stoker.oci.reference import Reference
+from stoker.registry.download import HeldBody, Span, WireBody
+from stoker.registry.endpoint import Endpoint, failure_of
+from stoker.registry.http import Request, Response
+from stoker.registry.manifests import ACCEPT, INDEXES, check_child, check_manifest, only_manifest
+
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+# Manifests remembered between `resolve` and `open`; a copy needs one or two.
+_HELD_MANIFESTS: Final = 8
+
+
+@final
+class Repository:
+    """Content of one model name. Made by `RegistryClient.repository`; needs no closing."""
+
+    def __init__(self, reference: Reference, endpoints: Sequence[Endpoint]) -> None:
+        self.reference: Final = reference
+        # The last one is the registry itself; those before are mirrors of it, for reading.
+        self._endpoints = tuple(endpoints)
+        self._manifests: dict[Digest, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"Repository({self.reference.name})"
+
+    async def resolve(self, name: str = "") -> Descriptor:
+        """The model manifest behind a tag or digest; empty means the reference's own.
+
+        An index is looked through when it holds exactly one manifest. Raises ModelNotFound,
+        DigestMismatch, ParseError, UnsupportedFormat, RemoteError.
+        """
+        target = self._target(name)
+        where = f"{self.reference.name}{'@' if ':' in target else ':'}{target}"
+        wanted = parse_digest(target) if ":" in target else None
+        data, headers = await self._get_manifest(target)
+        found = check_manifest(data, headers, wanted=wanted, where=where)
+        if found.media_type in INDEXES:
+            found = only_manifest(data, where)
+            data, _ = await self._get_manifest(found.digest)
+            check_child(data, found, where)
+        self._hold(found.digest, data)
+        return found
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, descriptor: Descriptor, *, at: int = 0, length: int | None = None
+    ) -> AsyncIterator[Body]:
+        """Read a blob or a manifest from byte `at`, at most `length` bytes.
+
+        A registry that does not grant the range answers with everything: `Body.offset` is 0.
+        Raises ModelNotFound, SizeMismatch, RemoteError; checking the digest is the sink's work.
+        """
+        span = Span.of(descriptor, at, length)
+        if span.is_empty:
+            yield HeldBody(b"", span.start)
+        elif descriptor.media_type in MANIFESTS:
+            data = await self._manifest(descriptor)
+            yield HeldBody(data[span.start : span.end], span.start)
+        else:
+            async with contextlib.AsyncExitStack() as stack:
+                yield await self._open_blob(stack, descriptor, span)
+
+    async def _open_blob(
+        self, stack: contextlib.AsyncExitStack, descriptor: Descriptor, span: Span
+    ) -> WireBody:
+        path = f"{self.reference.repository}/blobs/{descriptor.digest}"
+        whole = Span.of(descriptor, 0, None)
+        if not span.is_whole:
+            attempt = await stack.enter_async_context(contextlib.AsyncExitStack())
+            response = await self._get(attempt, path, {"Range": span.header})
+            if response.status == 206 and span.granted_by(response.headers.get("Content-Range")):
+                return WireBody(response, span, descriptor)
+            if response.status == 200:
+                return WireBody(response, whole, descriptor)
+            # 416, or a range nobody asked for: bytes of unknown place are worth nothing.
+            await attempt.aclose()
+        response = await self._get(stack, path, {})
+        if response.status != 200:
+            raise RegistryError(
+                f"{response.host} answered a plain download with status {response.status}",
+                origin=response.host,
+                status=response.status,
+            )
+        return WireBody(response, whole, descriptor)
+
+    async def _manifest(self, descriptor: Descriptor) -> bytes:
+        held = self._manifests.get(descriptor.digest)
+        if held is None:
+            held, _ = await self._get_manifest(descriptor.digest)
+            check_child(held, descriptor, self.reference.name)
+            self._hold(descriptor.digest, held)
+        return held
+
+    async def _get_manifest(self, target: str) -> tuple[bytes, Mapping[str, str]]:
+        path = f"{self.reference.repository}/manifests/{target}"
+        async with contextlib.AsyncExitStack() as stack:
+            response = await self._get(stack, path, {"Accept": ACCEPT})
+            return await response.read(MAX_METADATA), response.headers
+
+    async def _get(
+        self, stack: contextlib.AsyncExitStack, path: str, headers: Mapping[str, str]
+    ) -> Response:
+        """The first good answer of a mirror or the registry; the stack holds it open."""
+        for endpoint in self._endpoints[:-1]:
+            attempt = contextlib.AsyncExitStack()
+            try:
+                response = await self._ask(attempt, endpoint, path, headers)
+            except (RemoteError, ModelNotFound):
+                # A mirror may be behind, down or closed; the registry has the last word.
+                await attempt.aclose()
+                continue
+            stack.push_async_exit(attempt)
+            return response
+        return await self._ask(stack, self._endpoints[-1], path, headers)
+
+    async def _ask(
+        self,
+        stack: contextlib.AsyncExitStack,
+        endpoint: Endpoint,
+        path: str,
+        headers: Mapping[str, str],
+    ) -> Response:
+        request = Request("GET", endpoint.url(path), headers)
+        response = await stack.enter_async_context(endpoint.send(request))
+        if response.status in {200, 206} or (response.status == 416 and "Range" in headers):
+            return response
+        raise await self._failure(response)
+
+    async def _failure(self, response: Response, action: str = "pull") -> StokerError:
+        return await failure_of(response, action=action, reference=str(self.reference))
+
+    def _target(self, name: str) -> str:
+        """A tag or digest out of what `resolve` was given."""
+        own = self.reference.digest or self.reference.tag
+        target = name.removeprefix(self.reference.name).lstrip(":@") if name else own
+        if "@" in target:
+            target = target.rpartition("@")[2]  # tag and digest: the digest decides
+        if _TAG.fullmatch(target):
+            return target
+        if ":" not in target:
+            raise InvalidReference(f"{name[:200]!r} is no tag or digest of {self.reference.name}")
+        return parse_digest(target)
+
+    def _hold(self, digest: Digest, data: bytes) -> None:
+        if len(self._manifests) >= _HELD_MANIFESTS:
+            self._manifests.clear()
+        self._manifests[digest] = data
