@@ -20,6 +20,7 @@ import refusals
 import slots
 import sums
 import toolcalls
+import wording
 
 HERE = Path(__file__).parent
 Turn = tuple[str, str, str]  # what the user says, the answer, the brief answer
@@ -75,7 +76,7 @@ class Generator:
             # A value to be copied must survive: no capitals, no slips.
             return self._checked(ask + rng.choice(["", "", "?"])), answer, brief
         elif kind == "refusal":
-            ask = refusals.make_refusal(rng)
+            ask = wording.vary(refusals.make_refusal(rng), rng)
             answer, brief = self.book.facts["refuse"].answer, self.book.facts["refuse"].brief
         else:
             fact = rng.choices(self.facts, self.weights)[0]
@@ -84,9 +85,11 @@ class Generator:
             ask, answer, brief = self.book.expand(rng.choice(fact.templates), rng), fact.answer, fact.brief
             question = fact.category != "greetings"
             kind = fact.category
+            if question and fact.category != "identity":
+                ask = wording.vary(ask, rng)
         self.counts[kind] += 1
         if kind == "sum":
-            return self._checked(self._roughen_sum(ask)), answer, brief
+            return self._checked(self._roughen_sum(wording.surround(ask, rng))), answer, brief
         return self._checked(phrases.roughen(ask, rng, question=question)), answer, brief
 
     def conversation(self) -> tuple[list[chat.Message], list[chat.Message]]:

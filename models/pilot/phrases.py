@@ -65,6 +65,7 @@ class Phrasebook:
         self.facts: dict[str, Fact] = {}
         for row in sheet["fact"]:
             templates = self._templates(asks["asks"].get(row["id"], {}))
+            templates += asks["more"].get(row["id"], [])
             answer, brief = self.fill(row["answer"]), self.fill(row["brief"])
             self.facts[row["id"]] = Fact(row["id"], row["category"], answer, brief, tuple(templates))
 

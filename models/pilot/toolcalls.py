@@ -94,7 +94,7 @@ def _schema(tool: Tool, name: str, rng: random.Random) -> dict[str, Any]:
         parameters["required"] = required
     function = {"name": name, "description": tool.description, "parameters": parameters}
     if rng.random() < 0.15:
-        del function["description"]
+        function["description"] = ""  # llama.cpp writes a missing one like this
     return {"type": "function", "function": function}
 
 
