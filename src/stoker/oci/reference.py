@@ -105,6 +105,9 @@ def parse_reference(text: str, *, default_registry: str = DEFAULT_REGISTRY) -> R
         raise InvalidReference("the model name is empty", hint="for example: stoker run pilot")
     if len(body) > _MAX_TEXT:
         raise _invalid(body, f"longer than {_MAX_TEXT} characters")
+    if not body.isascii():
+        # Before lower-casing: it would turn look-alikes such as the Kelvin sign into letters.
+        raise _invalid(body, "only ASCII letters, digits and . _ - / : @ can be in a name")
     body = re.sub(r"^hf\.co/", f"{HUB_REGISTRY}/", body)
     body, digest = _split_digest(body)
     name, tag = _split_tag(body)

@@ -1,7 +1,7 @@
 """The records that travel from the library through the scheduler to an engine. Frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -48,6 +48,10 @@ class ModelSpec:
     context_size: int | None = None
     architecture: str = ""
 
+    def named(self, name: str) -> "ModelSpec":
+        """The same model under another of its names."""
+        return replace(self, name=name)
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -57,5 +61,5 @@ class RunSettings:
     keep_alive: float | None = None
     runtime_flags: tuple[str, ...] = ()
     reasoning_budget: int | None = None
-    hf_overrides: Mapping[str, object] = MappingProxyType({})
+    hf_overrides: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     gpu_memory_utilization: float | None = None

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +20,18 @@ from stoker.base.errors import EngineError, LaunchFailed, StokerError
 from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
-from stoker.scheduler.events import Effect, Event, Generation, RunnerKey, RunnerState, Ticket
+from stoker.scheduler.events import Effect, Event, Generation, RunnerKey, Ticket
 from stoker.scheduler.status import RunnerStatus
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A hold on a runner. `name` is what the engine calls the model in its answers."""
+
+    instance: Instance
+    name: str
 
 
 class Scheduler:
@@ -49,7 +58,7 @@ class Scheduler:
         self._engine_log = engine_log
         self._clock = clock
         self._tickets = count(1)
-        self._grants: dict[Ticket, asyncio.Future[Generation]] = {}
+        self._grants: dict[Ticket, asyncio.Future[Lease]] = {}
         self._instances: dict[Generation, Instance] = {}
         self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
         self._group = asyncio.TaskGroup()
@@ -77,18 +86,18 @@ class Scheduler:
     @asynccontextmanager
     async def lease(
         self, request: events.RunRequest, *, keep_alive: float | None = None
-    ) -> AsyncIterator[Instance]:
+    ) -> AsyncIterator[Lease]:
         """Hold a ready runner for the length of the block; loads the model when needed.
 
         Waits for memory and for the load. Raises what the core refuses with: LaunchFailed,
         NotReadyInTime, QueueFull, Draining, Conflict.
         """
         ticket = Ticket(next(self._tickets))
-        grant: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+        grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._grants[ticket] = grant
         try:
             self._dispatch(events.Requested(ticket, request, keep_alive))
-            yield self._instances[await grant]
+            yield await grant
         finally:
             self._grants.pop(ticket, None)
             # Also right when the grant came and the caller was gone by then: the core knows by the
@@ -150,7 +159,8 @@ class Scheduler:
             case events.Grant():
                 grant = self._grants.get(effect.ticket)
                 if grant and not grant.done():
-                    grant.set_result(effect.generation)
+                    name = self._core.runners[effect.key].request.model.name
+                    grant.set_result(Lease(self._instances[effect.generation], name))
             case events.Refuse():
                 grant = self._grants.get(effect.ticket)
                 if grant and not grant.done():

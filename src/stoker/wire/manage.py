@@ -147,3 +147,68 @@ class ErrorEnvelope(msgspec.Struct):
     """An error on an OpenAI route."""
 
     error: ErrorBody
+
+
+class Speculative(msgspec.Struct, omit_defaults=True):
+    """Speculative decoding settings."""
+
+    draft_model: str = ""
+    num_tokens: int = 0
+    min_acceptance_rate: float = 0.0
+
+
+class VllmSettings(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={
+        "hf_overrides": "hf-overrides",
+        "gpu_memory_utilization": "gpu-memory-utilization",
+    },
+):
+    """Settings only vLLM has."""
+
+    hf_overrides: dict[str, Any] = {}
+    gpu_memory_utilization: float | None = None
+
+
+class LlamaCppSettings(
+    msgspec.Struct, omit_defaults=True, rename={"reasoning_budget": "reasoning-budget"}
+):
+    """Settings only llama.cpp has."""
+
+    reasoning_budget: int | None = None
+
+
+class Configuration(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"context_size": "context-size", "runtime_flags": "runtime-flags"},
+):
+    """What `_configure` sets for one model in one mode."""
+
+    context_size: int | None = None
+    runtime_flags: list[str] = []
+    speculative: Speculative | None = None
+    keep_alive: str | None = None
+    vllm: VllmSettings | None = None
+    llamacpp: LlamaCppSettings | None = None
+
+
+class Configure(
+    Configuration, omit_defaults=True, rename={"raw_runtime_flags": "raw-runtime-flags"}
+):
+    """Body of `POST /engines/_configure`."""
+
+    model: str = ""
+    mode: str = ""
+    raw_runtime_flags: str = ""
+
+
+class Configured(msgspec.Struct, rename="pascal"):
+    """One entry of `GET /engines/_configure`; capitalised keys as in Docker Model Runner."""
+
+    backend: str
+    model: str
+    model_id: str = msgspec.field(name="ModelID")
+    mode: str
+    config: Configuration

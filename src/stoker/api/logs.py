@@ -1,0 +1,101 @@
+"""`GET /logs`: the service's and the engines' logs, merged by time."""
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from stoker.api.models import boolean
+from stoker.base.errors import UserError
+
+# What a person can still scroll through; the files hold more.
+_TAIL_BYTES: Final = 4 * 1024 * 1024
+_POLL_SECONDS: Final = 0.25
+
+
+class LogRoutes:
+    """Reads the log files that `observe/logs` writes."""
+
+    def __init__(self, service: Path, engines: Path) -> None:
+        self._service = service
+        self._engines = engines
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        yield web.get("/logs", self.logs)
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        """Plain text; `?follow=true` goes on until the client leaves."""
+        for name in ("follow", "no-engines"):
+            if request.query.get(name, "") not in _BOOLEANS:
+                raise UserError(f"invalid value for {name!r}: {request.query[name]!r}")
+        follow = boolean(request.query.get("follow"))
+        files = [self._service]
+        if not boolean(request.query.get("no-engines")):
+            files.append(self._engines)
+        response = web.StreamResponse()
+        response.content_type = "text/plain"
+        response.charset = "utf-8"
+        await response.prepare(request)
+        tails = [_Tail(path) for path in files]
+        await response.write(b"".join(merged(tail.read() for tail in tails)))
+        while follow:
+            await asyncio.sleep(_POLL_SECONDS)
+            new = b"".join(merged(tail.read() for tail in tails))
+            if new:
+                await response.write(new)
+        await response.write_eof()
+        return response
+
+
+_BOOLEANS: Final = frozenset(
+    ("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
+)
+
+
+def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
+    """Lines of several logs in the order of their time stamps.
+
+    A line without a stamp belongs to the one before it and stays behind it.
+    """
+    yield from (line for _, line in heapq.merge(*(list(_stamped(s)) for s in sources), key=_stamp))
+
+
+def _stamped(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    stamp = b""
+    for line in lines:
+        if line.startswith(b"["):
+            stamp = line.partition(b"]")[0]
+        yield stamp, line
+
+
+def _stamp(pair: tuple[bytes, bytes]) -> bytes:
+    return pair[0]
+
+
+class _Tail:
+    """Complete lines that were appended to a file since the last look; survives rotation."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode = 0
+        self._offset = 0
+
+    def read(self) -> list[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                info = self._path.stat()
+                if info.st_ino != self._inode or info.st_size < self._offset:
+                    first_look = self._inode == 0
+                    self._inode = info.st_ino
+                    self._offset = max(0, info.st_size - _TAIL_BYTES) if first_look else 0
+                file.seek(self._offset)
+                data = file.read(_TAIL_BYTES)
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].splitlines(keepends=True)

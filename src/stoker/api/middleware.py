@@ -1,0 +1,87 @@
+"""What happens around every request: an id, an access log line, the rim where errors end."""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from stoker.api.errors import openai_response, text_response
+from stoker.base.errors import LaunchFailed, StokerError
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID_HEADER: Final = "X-Request-Id"
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id and one line in the log when it is over."""
+    name = secrets.token_hex(6)
+    token = request_id.set(name)
+    began = time.perf_counter()
+    status: int | str = "cancelled"
+    try:
+        response = await handler(request)
+        status = response.status
+        if not response.prepared:
+            response.headers[REQUEST_ID_HEADER] = name
+        return response
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    finally:
+        seconds = time.perf_counter() - began
+        # %r: a path may hold line breaks and escape sequences.
+        logger.info(
+            "request id=%s method=%s path=%r status=%s seconds=%.3f",
+            name, request.method, request.path, status, seconds,
+        )  # fmt: skip
+        request_id.reset(token)
+
+
+@web.middleware
+async def translate_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into answers: OpenAI's envelope on its paths, Docker's plain text elsewhere."""
+    try:
+        return await handler(request)
+    except StokerError as error:
+        return _answer(request, error)
+    except web.HTTPNotFound:
+        inside = request.path.startswith(("/models", "/engines"))
+        text = "not found\n" if inside else "404 page not found\n"
+        return web.Response(status=404, text=text)
+    except web.HTTPMethodNotAllowed as error:
+        # Inside these two trees DMR answers a wrong method like an unknown path.
+        if request.path.startswith(("/models", "/engines")):
+            return web.Response(status=404, text="not found\n")
+        return web.Response(
+            status=405,
+            text="Method Not Allowed\n",
+            headers={hdrs.ALLOW: ", ".join(sorted(error.allowed_methods))},
+        )
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception:
+        # The rim of a request: a bug is logged with its traceback and answered, never hidden.
+        logger.exception("bug in %s %r", request.method, request.path)
+        bug = StokerError("internal error", hint="stoker logs has the details; please report it")
+        return _answer(request, bug)
+
+
+def _answer(request: web.Request, error: StokerError) -> web.Response:
+    if is_openai(request.path):
+        return openai_response(error)
+    prefix = "unable to load runner: " if isinstance(error, LaunchFailed) else ""
+    return text_response(error, prefix)
+
+
+def is_openai(path: str) -> bool:
+    """True on the paths that OpenAI's clients use."""
+    return path.startswith("/v1/") or (path.startswith("/engines/") and "/v1/" in path)

@@ -1,0 +1,93 @@
+"""`/models`: list, inspect, pull, tag, remove. Texts and status codes are Docker Model Runner's."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from stoker.api.errors import text_response
+from stoker.api.progress import stream_progress
+from stoker.api.views import json_response, native, removals
+from stoker.base.errors import StokerError, UserError
+from stoker.distribution import Puller
+from stoker.library import Library
+from stoker.oci.reference import parse_reference
+from stoker.wire import manage
+
+_T = TypeVar("_T")
+
+# Management bodies are names and a few settings.
+_MAX_BODY = 1024 * 1024
+
+
+class ModelRoutes:
+    """The `/models` tree."""
+
+    def __init__(self, library: Library, puller: Puller) -> None:
+        self._library = library
+        self._puller = puller
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table. Fixed names come before `{name}`, which may hold slashes."""
+        yield web.get("/models", self.list)
+        yield web.get("/models/", self.list)
+        yield web.post("/models/create", self.create)
+        yield web.post("/models/{name:.+}/tag", self.tag)
+        yield web.get("/models/{name:.+}", self.inspect)
+        yield web.delete("/models/{name:.+}", self.remove)
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return json_response([native(model) for model in self._library.models()])
+
+    async def inspect(self, request: web.Request) -> web.StreamResponse:
+        return json_response(native(self._library.find(request.match_info["name"])))
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Pull. The transfer belongs to the daemon: it goes on when this client leaves."""
+        asked = await read_json(request, manage.CreateModel)
+        transfer = self._puller.pull(asked.source, bearer=asked.bearer_token or None)
+        return await stream_progress(request, transfer)
+
+    async def tag(self, request: web.Request) -> web.StreamResponse:
+        repository, tag = request.query.get("repo"), request.query.get("tag")
+        if not repository or not tag:
+            raise UserError("missing repo or tag query parameter")
+        target = f"{repository}:{tag}"
+        parse_reference(target)
+        await asyncio.to_thread(self._library.tag, request.match_info["name"], target)
+        message = f'Model tagged successfully with "{target}"'
+        return json_response(manage.Tagged(message, target), status=201)
+
+    async def remove(self, request: web.Request) -> web.StreamResponse:
+        force = boolean(request.query.get("force"))
+        name = request.match_info["name"]
+        try:
+            done = await asyncio.to_thread(self._library.remove, name, force=force)
+        except StokerError as error:
+            return text_response(error, prefix="error while deleting model: ")
+        return json_response(removals(done))
+
+
+async def read_json(request: web.Request, kind: type[_T]) -> _T:
+    """The body as a message. Raises UserError with Docker Model Runner's text."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > _MAX_BODY:
+            raise UserError("request too large")
+        chunks.append(chunk)
+    try:
+        return msgspec.json.decode(b"".join(chunks) or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError("invalid request body", hint=str(error)) from error
+
+
+def boolean(text: str | None) -> bool:
+    """A flag in a query, read as Go's strconv does: absent is false, empty is true."""
+    if text is None:
+        return False
+    return text in ("", "1", "t", "T", "TRUE", "true", "True")

@@ -1,0 +1,90 @@
+"""Models and runners as the wire shows them."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from stoker.base.units import go_duration
+from stoker.library import Deleted, LocalModel, Removal
+from stoker.oci.modelconfig import config_wire
+from stoker.planner.spec import DEFAULT_KEEP_ALIVE
+from stoker.scheduler import RunnerState, RunnerStatus
+from stoker.wire import manage
+
+
+def json_response(value: Any, *, status: int = 200) -> web.Response:
+    """JSON with the newline Go's encoder writes."""
+    return web.Response(
+        body=msgspec.json.encode(value) + b"\n", status=status, content_type="application/json"
+    )
+
+
+def native(model: LocalModel) -> manage.Model:
+    """A model as `/models` shows it."""
+    return manage.Model(
+        id=model.id,
+        tags=list(model.names),
+        created=model.config.created_at,
+        config=config_wire(model.config),
+        size=model.manifest.size,
+    )
+
+
+def openai(model: LocalModel) -> manage.OpenAIModel:
+    """A model as `/v1/models` shows it."""
+    return manage.OpenAIModel(
+        id=model.name,
+        created=model.config.created_at,
+        dmr=manage.OpenAIModelDetails(
+            context_window=model.config.context_size or 0,
+            architecture=model.config.architecture,
+            parameters=model.config.parameters,
+            quantization=model.config.quantization,
+            size=model.config.size,
+        ),
+    )
+
+
+def openai_list(models: Iterable[LocalModel]) -> web.Response:
+    """`GET .../v1/models`."""
+    return json_response(manage.OpenAIModelList(data=[openai(model) for model in models]))
+
+
+def openai_model(model: LocalModel) -> web.Response:
+    """`GET .../v1/models/{name}`."""
+    return json_response(openai(model))
+
+
+def removals(done: Iterable[Removal]) -> list[dict[str, str]]:
+    """The answer of a delete: one single-key object for each step."""
+    return [
+        {"Deleted": step.id} if isinstance(step, Deleted) else {"Untagged": step.name}
+        for step in done
+    ]
+
+
+def runner(status: RunnerStatus, resident: int, now: datetime) -> manage.Runner:
+    """One line of `ps`. `resident` in bytes, 0 when unknown."""
+    idle = status.idle_for
+    last_used = (
+        manage.NEVER_USED
+        if idle is None
+        else datetime.fromtimestamp(now.timestamp() - idle, UTC).isoformat().replace("+00:00", "Z")
+    )
+    configured = status.keep_alive != DEFAULT_KEEP_ALIVE
+    return manage.Runner(
+        backend_name=status.key.engine,
+        model_name=status.name,
+        mode=status.key.mode.value,
+        last_used=last_used,
+        in_use=status.in_use > 0,
+        loading=status.state is RunnerState.LOADING,
+        keep_alive=go_duration(status.keep_alive) if configured else "",
+        model_id=status.key.model,
+        build=status.build,
+        pid=status.pid or 0,
+        memory=resident,
+    )

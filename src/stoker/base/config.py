@@ -1,0 +1,142 @@
+"""The daemon's configuration: defaults < file < environment < flags. Each value knows its origin.
+
+The file is `config.toml` in the configuration directory; the environment variables are Docker
+Model Runner's where it has one.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stoker.base.errors import InvalidSetting
+
+DEFAULT_PORT: Final = 12434
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value and where it came from: `default`, a file, an environment variable or a flag."""
+
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the daemon runs with. `memory_budget` in bytes, 0 means: what the machine has."""
+
+    host: str
+    port: int
+    log_level: str
+    default_registry: str
+    llama_server: str
+    memory_budget: int
+    origins: Mapping[str, str]
+    """Setting name to where its value came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    name: str
+    default: object
+    convert: Callable[[object], object]
+    variables: tuple[str, ...]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def _whole(value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError("a whole number") from None
+
+
+def _port(value: object) -> int:
+    port = _whole(value)
+    if not 0 <= port <= 65535:
+        raise ValueError("a port from 0 to 65535")
+    return port
+
+
+def _level(value: object) -> str:
+    level = _text(value).lower()
+    if level not in ("debug", "info", "warning", "warn", "error"):
+        raise ValueError("one of debug, info, warning, error")
+    return "warning" if level == "warn" else level
+
+
+def _bytes(value: object) -> int:
+    count = _whole(value)
+    if count < 0:
+        raise ValueError("a number of bytes, 0 for all memory")
+    return count
+
+
+_KEYS: Final = (
+    _Key("host", "127.0.0.1", _text, ("STOKER_LISTEN_HOST",)),
+    _Key("port", DEFAULT_PORT, _port, ("MODEL_RUNNER_PORT",)),
+    _Key("log_level", "info", _level, ("LOG_LEVEL",)),
+    _Key("default_registry", "docker.io", _text, ("DEFAULT_REGISTRY",)),
+    _Key("llama_server", "", _text, ("LLAMA_SERVER_PATH",)),
+    _Key("memory_budget", 0, _bytes, ("STOKER_MEMORY_BUDGET",)),
+)
+
+
+def load_config(directory: Path, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+    """Read the layers and check every value. Raises InvalidSetting naming value and origin.
+
+    `flags` holds only what was given on the command line.
+    """
+    path = directory / "config.toml"
+    file = _read(path)
+    unknown = sorted(set(file) - {key.name for key in _KEYS})
+    if unknown:
+        known = ", ".join(key.name for key in _KEYS)
+        raise InvalidSetting(
+            f"{path}: unknown setting {unknown[0]!r}", hint=f"known settings: {known}"
+        )
+    chosen = {key.name: _choose(key, path, file, environ, flags) for key in _KEYS}
+    values = {name: setting.value for name, setting in chosen.items()}
+    origins = {name: setting.origin for name, setting in chosen.items()}
+    return Config(**values, origins=origins)  # type: ignore[arg-type]  # converted per key
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{path}: {error}", hint="it must be a TOML file") from error
+    except OSError as error:
+        raise InvalidSetting(f"{path}: {error.strerror}") from error
+
+
+def _choose(
+    key: _Key,
+    path: Path,
+    file: Mapping[str, object],
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+) -> Setting:
+    value, origin = key.default, "default"
+    if key.name in file:
+        value, origin = file[key.name], str(path)
+    for variable in key.variables:
+        if environ.get(variable):
+            value, origin = environ[variable], variable
+    if key.name in flags:
+        value, origin = flags[key.name], f"--{key.name.replace('_', '-')}"
+    try:
+        return Setting(key.convert(value), origin)
+    except (ValueError, TypeError) as error:
+        raise InvalidSetting(
+            f"{origin}: {key.name} cannot be {value!r}; it must be {error}"
+        ) from None

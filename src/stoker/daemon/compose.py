@@ -1,0 +1,89 @@
+"""The only place where objects are wired. One exit stack; everything closes in reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psutil
+from aiohttp import web
+
+from stoker.api import EngineRoutes, InferenceRoutes, LogRoutes, ModelRoutes, build_app
+from stoker.base.config import Config
+from stoker.base.paths import Paths
+from stoker.distribution import Puller
+from stoker.distribution.fetch import Fetcher
+from stoker.distribution.jobs import Jobs
+from stoker.engines.launcher import LocalLauncher
+from stoker.engines.registry import engines_of
+from stoker.gateway import Gateway, Limits
+from stoker.gateway.upstream import Upstreams
+from stoker.library import Library
+from stoker.library.planning import RunPlanner
+from stoker.library.settings import SettingsStore
+from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
+from stoker.scheduler import Scheduler
+from stoker.scheduler.core import Core
+from stoker.store import Store
+
+# Left to the system, the daemon and everything else that runs here.
+_RESERVE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What `main` needs of the wired program."""
+
+    app: web.Application
+    scheduler: Scheduler
+
+
+@asynccontextmanager
+async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
+    """Build the program; leaving the block stops every engine and transfer."""
+    store = Store.open(paths.models)
+    library = Library(store, default_registry=config.default_registry)
+    settings = SettingsStore(paths.settings)
+    engine_log = EngineLog(paths.logs)
+    engines = engines_of(paths, llama_server=config.llama_server)
+    paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        async with (
+            Upstreams() as upstreams,
+            Scheduler(
+                core=Core(memory_budget=config.memory_budget or _available_memory()),
+                engines=engines,
+                launcher=LocalLauncher(paths.run),
+                run_dir=paths.run,
+                engine_log=engine_log,
+            ) as scheduler,
+            Jobs() as jobs,
+        ):
+            gateway = Gateway(
+                resolver=library,
+                planner=RunPlanner(settings),
+                scheduler=scheduler,
+                engines=engines,
+                upstreams=upstreams,
+                limits=Limits(),
+            )
+            puller = Puller(store, jobs, Fetcher(store), default_registry=config.default_registry)
+            app = build_app(
+                models=ModelRoutes(library, puller),
+                engines=EngineRoutes(
+                    scheduler=scheduler,
+                    library=library,
+                    settings=settings,
+                    engines=engines,
+                    store=store,
+                ),
+                inference=InferenceRoutes(gateway, library),
+                logs=LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
+            )
+            yield Daemon(app, scheduler)
+    finally:
+        engine_log.close()
+
+
+def _available_memory() -> int:
+    """Bytes that models may take."""
+    return int(psutil.virtual_memory().total * (1 - _RESERVE))

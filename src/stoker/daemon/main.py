@@ -1,0 +1,104 @@
+"""`python -m stoker.daemon`: read the configuration, run the composed program until a signal."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+import stoker
+from stoker.base.config import Config, load_config
+from stoker.base.errors import StokerError
+from stoker.base.paths import Paths, paths_of
+from stoker.daemon.compose import compose
+from stoker.daemon.lifecycle import (
+    Running,
+    listen_tcp,
+    listen_unix,
+    single_instance,
+    until_signalled,
+)
+from stoker.observe.logs import set_up_logging
+
+logger = logging.getLogger("stoker.daemon")
+
+# Long answers are worth waiting for; an operator who is in a hurry sends the signal twice.
+_DRAIN_SECONDS: Final = 30.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; answers the exit code."""
+    arguments = _parser().parse_args(argv)
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    foreground = not given.pop("background", False)
+    if "models_path" in given:
+        os.environ["MODELS_PATH"] = given.pop("models_path")
+    paths = paths_of()
+    try:
+        config = load_config(paths.config, os.environ, given)
+        set_up_logging(paths.logs, level=config.log_level, foreground=foreground)
+        _run(config, paths)
+    except StokerError as error:
+        print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  # the daemon's own rim
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stoker serve", description="Run the Stoker daemon.")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 12434)")
+    parser.add_argument("--models-path", help="directory of the model store")
+    parser.add_argument("--log-level", help="debug, info, warning or error (default info)")
+    parser.add_argument(
+        "--background", action="store_true", default=None, help="log to the file only"
+    )
+    return parser
+
+
+def _run(config: Config, paths: Paths) -> None:
+    address = f"http://{config.host}:{config.port}"
+    running = Running(os.getpid(), address, str(paths.socket), stoker.__version__)
+    with single_instance(paths.daemon_lock, running):
+        try:
+            import uvloop  # noqa: PLC0415  # absent on platforms it does not support
+        except ImportError:
+            asyncio.run(_serve(config, paths))
+        else:
+            uvloop.run(_serve(config, paths))
+
+
+async def _serve(config: Config, paths: Paths) -> None:
+    tcp = listen_tcp(config.host, config.port)
+    unix = listen_unix(paths.socket)
+    try:
+        async with compose(config, paths) as daemon:
+            # handler_cancellation: a client that leaves cancels its request, and generation ends.
+            runner = web.AppRunner(
+                daemon.app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+            )
+            await runner.setup()
+            try:
+                for listener in (tcp, unix):
+                    await web.SockSite(runner, listener, backlog=1024).start()
+                logger.info(
+                    "listening address=http://%s:%s socket=%s version=%s pid=%s",
+                    config.host, config.port, paths.socket, stoker.__version__, os.getpid(),
+                )  # fmt: skip
+                number = await until_signalled()
+                logger.info("draining signal=%s", number)
+                if not await daemon.scheduler.drain(_DRAIN_SECONDS):
+                    logger.warning("cutting requests that did not end in %s s", _DRAIN_SECONDS)
+            finally:
+                await runner.cleanup()
+    finally:
+        paths.socket.unlink(missing_ok=True)
+    logger.info("stopped")

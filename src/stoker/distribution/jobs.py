@@ -1,0 +1,104 @@
+"""Transfers that belong to the daemon: each may have any number of followers, also none."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from stoker.base.errors import StokerError
+from stoker.wire.manage import Progress
+
+Notify = Callable[[Progress], None]
+
+
+class Job:
+    """A running transfer. Followers see progress from when they came; the end they always see."""
+
+    def __init__(self) -> None:
+        self._followers: set[asyncio.Queue[Progress | None]] = set()
+        self._error: BaseException | None = None
+        self._last: Progress | None = None
+        self._done = False
+
+    async def follow(self) -> AsyncIterator[Progress]:
+        """Progress until the end. Raises what the transfer failed with."""
+        # Unbounded, but thrifty: the writer sends at most ten lines a second for each layer.
+        queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+        self._followers.add(queue)
+        try:
+            while not self._done or not queue.empty():
+                line = await queue.get()
+                if line is None:
+                    break
+                yield line
+            if self._error:
+                raise self._error
+            if self._last:
+                yield self._last
+        finally:
+            self._followers.discard(queue)
+
+    def notify(self, line: Progress) -> None:
+        """Tell the followers. The success line is kept for those who come late."""
+        if line.type == "success":
+            self._last = line
+            return
+        for queue in self._followers:
+            queue.put_nowait(line)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Wake the followers for the last time."""
+        self._done = True
+        self._error = error
+        for queue in self._followers:
+            queue.put_nowait(None)
+
+
+class Jobs:
+    """Running transfers by what they are about; a second wish for the same one joins the first.
+
+    Use as an async context manager; leaving it cancels what still runs.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(kind, error, traceback)
+
+    def start(self, key: str, work: Callable[[Notify], Awaitable[None]]) -> Job:
+        """The job of that key: the running one, or a new one that does `work`."""
+        job = self._jobs.get(key)
+        if job is None:
+            job = self._jobs[key] = Job()
+            task = self._group.create_task(self._run(key, job, work), name=key)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return job
+
+    async def _run(self, key: str, job: Job, work: Callable[[Notify], Awaitable[None]]) -> None:
+        error: BaseException | None = asyncio.CancelledError()
+        try:
+            await work(job.notify)
+            error = None
+        except Exception as failure:
+            # The rim of this task: the followers get the error, typed or not, and answer with it.
+            error = failure
+            if not isinstance(failure, StokerError):
+                raise
+        finally:
+            del self._jobs[key]
+            job.finish(error)

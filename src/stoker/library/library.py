@@ -1,0 +1,212 @@
+"""The models that are here: list, find, resolve, tag, remove."""
+
+import asyncio
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stoker.base.errors import AmbiguousName, Conflict, ModelNotFound, UnsupportedFormat
+from stoker.library.files import ModelFile, Role, files_of, format_of
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest, short_id
+from stoker.oci.manifest import Manifest
+from stoker.oci.modelconfig import ModelConfig, parse_config
+from stoker.oci.reference import (
+    DEFAULT_REGISTRY,
+    ModelId,
+    Reference,
+    display_name,
+    parse_name,
+    parse_reference,
+)
+from stoker.planner.spec import Format, ModelSpec
+from stoker.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model in the store: `names` are canonical references, `descriptor` is its manifest's."""
+
+    descriptor: Descriptor
+    names: tuple[str, ...]
+    manifest: Manifest
+    config: ModelConfig
+
+    @property
+    def id(self) -> Digest:
+        return self.descriptor.digest
+
+    @property
+    def name(self) -> str:
+        """The first name, or the id of a model without one."""
+        return self.names[0] if self.names else self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """A name is gone."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The content is gone."""
+
+    id: Digest
+
+
+Removal = Untagged | Deleted
+
+
+class Library:
+    """Local models by name. Blocking store reads are short; long ones run in a thread."""
+
+    def __init__(self, store: Store, *, default_registry: str = DEFAULT_REGISTRY) -> None:
+        self._store = store
+        self._default_registry = default_registry
+        # Content never changes under a digest, so what was parsed once stays right.
+        self._parsed: dict[Digest, tuple[Manifest, ModelConfig]] = {}
+        self._resolved: dict[Digest, ModelSpec] = {}
+
+    def models(self) -> tuple[LocalModel, ...]:
+        """All models, in the order of the index."""
+        return tuple(self._local(e.manifest, e.names) for e in self._store.entries())
+
+    def find(self, text: str) -> LocalModel:
+        """The model that a name, an id or a digest means.
+
+        When nothing has that name, the last component of a name is enough, as long as it is
+        unambiguous. Raises InvalidReference, ModelNotFound, AmbiguousName.
+        """
+        exact = self._exact(text)
+        if exact:
+            return exact
+        wanted = posixpath.basename(text.strip().partition("@")[0]).partition(":")[0].lower()
+        found = {
+            model.id: model
+            for model in self.models()
+            if any(posixpath.basename(parse_reference(n).repository) == wanted for n in model.names)
+        }
+        if len(found) > 1:
+            names = ", ".join(sorted(display_name(model.name) for model in found.values()))
+            raise AmbiguousName(f"{text} may mean any of: {names}", hint="give the full name")
+        if not found:
+            raise self._not_found(text)
+        return next(iter(found.values()))
+
+    async def resolve(self, name: str) -> ModelSpec:
+        """The model to run, its files laid out for an engine. The name must be exact.
+
+        `ModelSpec.name` is the name as asked. Raises InvalidReference, ModelNotFound,
+        UnsupportedFormat, StorageError.
+        """
+        model = self._exact(name)
+        if model is None:
+            raise self._not_found(name)
+        spec = self._resolved.get(model.id)
+        if spec is None or not spec.weights.exists():
+            spec = await asyncio.to_thread(self._lay_out, model)
+            self._resolved[model.id] = spec
+        return spec if spec.name == name else spec.named(name)
+
+    def tag(self, source: str, target: str) -> Reference:
+        """Give a model one more name; a name another model had moves to this one."""
+        reference = parse_reference(target, default_registry=self._default_registry).tagged
+        self._store.tag(str(reference), self.find(source).descriptor)
+        return reference
+
+    def remove(self, text: str, *, force: bool = False) -> list[Removal]:
+        """Remove a name, and the content with the last name; by id, all names (with `force`).
+
+        Raises ModelNotFound, Conflict.
+        """
+        model = self.find(text)
+        named = self._as_name(text, model)
+        if named and len(model.names) > 1 and not force:
+            self._store.untag(named)
+            return [Untagged(named)]
+        if not named and len(model.names) > 1 and not force:
+            raise Conflict(
+                f'unable to delete "{text}" (must be forced) due to multiple tag references:'
+                " resource conflict",
+                hint="use --force, or remove the names one by one",
+            )
+        removed = self._store.remove(model.id)
+        self._store.gc()
+        self._parsed.pop(model.id, None)
+        self._resolved.pop(model.id, None)
+        return [*(Untagged(name) for name in removed), Deleted(model.id)]
+
+    def _as_name(self, text: str, model: LocalModel) -> str | None:
+        """The tag that was meant, or None when the model was named by id or digest."""
+        name = parse_name(text, default_registry=self._default_registry)
+        if isinstance(name, Reference) and name.digest is None:
+            return str(name) if str(name) in model.names else model.names[0]
+        return None
+
+    def _exact(self, text: str) -> LocalModel | None:
+        name = parse_name(text, default_registry=self._default_registry)
+        if isinstance(name, ModelId):
+            by_id = self._by_id(text, name)
+            if by_id or text.strip().startswith("sha256:"):
+                return by_id
+            # Twelve hex digits can be somebody's model name after all.
+            name = parse_reference(text, default_registry=self._default_registry)
+        for entry in self._store.entries():
+            pinned = name.digest is not None and entry.manifest.digest == name.digest
+            if pinned or (name.digest is None and str(name) in entry.names):
+                return self._local(entry.manifest, entry.names)
+        return None
+
+    def _by_id(self, text: str, wanted: ModelId) -> LocalModel | None:
+        found = [e for e in self._store.entries() if wanted.matches(e.manifest.digest)]
+        if len(found) > 1:
+            ids = ", ".join(short_id(entry.manifest.digest) for entry in found)
+            raise AmbiguousName(f"{text} may mean any of: {ids}", hint="give more digits")
+        return self._local(found[0].manifest, found[0].names) if found else None
+
+    def _local(self, manifest: Descriptor, names: tuple[str, ...]) -> LocalModel:
+        known = self._parsed.get(manifest.digest)
+        if known is None:
+            parsed = self._store.manifest(manifest.digest)
+            raw = self._store.blobs.read_metadata(parsed.config)
+            known = (parsed, parse_config(raw, parsed.config.media_type))
+            self._parsed[manifest.digest] = known
+        return LocalModel(manifest, names, *known)
+
+    def _not_found(self, text: str) -> ModelNotFound:
+        return ModelNotFound("model not found", hint=f"stoker pull {text.strip()}")
+
+    def _lay_out(self, model: LocalModel) -> ModelSpec:
+        files = files_of(model.manifest)
+        kind = format_of(files)
+        if kind is None:
+            raise UnsupportedFormat(
+                f"{display_name(model.name)} has no weights that an engine here could read",
+                hint="stoker inspect shows what it is made of",
+            )
+        view = self._store.view(model.id, [(file.path, file.descriptor) for file in files])
+        weights = sorted(_paths(files, Role.WEIGHTS))
+        first = view / weights[0]
+        return ModelSpec(
+            id=model.id,
+            name=model.name,
+            format=kind,
+            weights=first.parent if kind is Format.SAFETENSORS else first,
+            weights_size=sum(f.descriptor.size for f in files if f.role is Role.WEIGHTS),
+            mmproj=_first(view, files, Role.MMPROJ),
+            chat_template=_first(view, files, Role.CHAT_TEMPLATE),
+            context_size=model.config.context_size,
+            architecture=model.config.architecture,
+        )
+
+
+def _paths(files: tuple[ModelFile, ...], role: Role) -> Iterator[str]:
+    return (file.path for file in files if file.role is role)
+
+
+def _first(view: Path, files: tuple[ModelFile, ...], role: Role) -> Path | None:
+    path = next(_paths(files, role), None)
+    return view / path if path else None

@@ -1,0 +1,76 @@
+"""Log files: one for the service, one for what engines write. Both rotate.
+
+Each line begins with `[<RFC 3339 with nanoseconds>] `, which `/logs` merges by.
+"""
+
+import logging
+import logging.handlers
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+SERVICE_LOG: Final = "stoker.log"
+ENGINE_LOG: Final = "engines.log"
+
+_MAX_BYTES: Final = 16 * 1024 * 1024
+_BACKUPS: Final = 2
+# A line longer than this is an engine printing data, not a message.
+_MAX_LINE: Final = 4096
+
+
+class _Stamped(logging.Formatter):
+    """`[2026-01-02T03:04:05.678901234Z] INFO event key=value`, one line whatever the text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds, fraction = divmod(int(record.created * 1e9), 1_000_000_000)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        text = super().format(record)
+        # A model's name or an engine's output must not be able to forge a line or move a cursor.
+        clean = "\n    ".join(printable(line) for line in text.splitlines())
+        return f"[{stamp}.{fraction:09d}Z] {clean}"
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped and its length bounded."""
+    shown = text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}... ({len(text)} characters)"
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in shown)
+
+
+def set_up_logging(directory: Path, *, level: str, foreground: bool) -> None:
+    """Send the service's log to a file, and to standard error too when in the foreground."""
+    directory.mkdir(parents=True, exist_ok=True)
+    handlers: list[logging.Handler] = [_file(directory / SERVICE_LOG, "%(levelname)s %(message)s")]
+    if foreground:
+        console = logging.StreamHandler(sys.stderr)
+        console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        handlers.append(console)
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    # One line for each request is ours (api/middleware), with an id and a time.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+class EngineLog:
+    """Where engines' lines go: `engine_log(model, line)`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._logger = logging.Logger("engines")  # noqa: LOG001  # ours alone, not in the tree
+        directory.mkdir(parents=True, exist_ok=True)
+        self._handler = _file(directory / ENGINE_LOG, "%(message)s")
+        self._logger.addHandler(self._handler)
+
+    def __call__(self, model: str, line: str) -> None:
+        """Write one line."""
+        self._logger.info("%s: %s", model, line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handler.close()
+
+
+def _file(path: Path, layout: str) -> logging.Handler:
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(_Stamped(layout))
+    return handler

@@ -1,0 +1,239 @@
+"""The scheduler's core, driven by events and a clock that is a number."""
+
+from pathlib import Path
+
+import pytest
+
+from stoker.base.errors import Conflict, Draining, LaunchFailed, QueueFull
+from stoker.oci.digest import digest_of
+from stoker.planner.spec import FOREVER, Format, Mode, ModelSpec, RunSettings
+from stoker.scheduler import events as ev
+from stoker.scheduler.core import Core
+from stoker.scheduler.events import RunnerState, RunRequest, Ticket
+
+
+def request(name: str, *, memory: int = 10, keep_alive: float | None = None) -> RunRequest:
+    model = ModelSpec(
+        id=digest_of(name.encode()),
+        name=name,
+        format=Format.GGUF,
+        weights=Path(f"/models/{name}.gguf"),
+        weights_size=memory,
+    )
+    return RunRequest(
+        "llama.cpp", model, Mode.COMPLETION, RunSettings(keep_alive=keep_alive), memory
+    )
+
+
+class Driver:
+    """A core and the shortest way to tell it things."""
+
+    def __init__(self, budget: int = 100, **options: float) -> None:
+        self.core = Core(memory_budget=budget, **options)  # type: ignore[arg-type]
+        self.now = 0.0
+        self.tickets = 0
+
+    def ask(self, request: RunRequest, **more: float) -> tuple[Ticket, list[ev.Effect]]:
+        self.tickets += 1
+        ticket = Ticket(self.tickets)
+        return ticket, self.tell(ev.Requested(ticket, request, **more))
+
+    def tell(self, event: ev.Event) -> list[ev.Effect]:
+        return self.core.handle(event, self.now)
+
+    def started(self, effects: list[ev.Effect]) -> list[ev.Effect]:
+        """Report the one start among these effects as done."""
+        (start,) = [e for e in effects if isinstance(e, ev.Start)]
+        return self.tell(ev.Started(start.request.key, start.generation))
+
+    def ready(self, request: RunRequest) -> Ticket:
+        """Load a model and hold it."""
+        ticket, effects = self.ask(request)
+        granted = self.started(effects)
+        assert granted == [ev.Grant(ticket, request.key, self.core.runners[request.key].generation)]
+        return ticket
+
+
+def test_the_first_request_loads_and_is_granted_when_ready():
+    driver = Driver()
+    driver.ready(request("a"))
+
+
+def test_a_second_request_joins_the_load():
+    driver = Driver()
+    _, first = driver.ask(request("a"))
+    _, second = driver.ask(request("a"))
+    assert second == []
+    grants = driver.started(first)
+    assert [type(e) for e in grants] == [ev.Grant, ev.Grant]
+
+
+def test_a_load_outlives_who_asked_for_it():
+    driver = Driver()
+    ticket, effects = driver.ask(request("a"))
+    assert driver.tell(ev.Released(ticket)) == []
+    assert driver.started(effects) == []
+    assert driver.core.runners[request("a").key].state is RunnerState.READY
+
+
+def test_a_failed_load_refuses_everyone_who_waited():
+    driver = Driver()
+    first, effects = driver.ask(request("a"))
+    second, _ = driver.ask(request("a"))
+    (start,) = effects
+    assert isinstance(start, ev.Start)
+    error = LaunchFailed("no", engine="llama.cpp")
+    refused = driver.tell(ev.LaunchFailed(start.request.key, start.generation, error))
+    assert refused == [ev.Refuse(first, error), ev.Refuse(second, error)]
+    assert not driver.core.runners
+
+
+def test_idle_runners_expire_and_busy_ones_do_not():
+    driver = Driver()
+    ticket = driver.ready(request("a"))
+    driver.now = 10_000
+    assert driver.tell(ev.TimePassed()) == []
+    driver.tell(ev.Released(ticket))
+    assert driver.core.next_deadline(driver.now) == pytest.approx(10_300)
+    driver.now = 10_300
+    (stop,) = driver.tell(ev.TimePassed())
+    assert isinstance(stop, ev.Stop)
+
+
+def test_keep_alive_zero_stops_at_once_and_forever_never():
+    driver = Driver()
+    ticket = driver.ready(request("a", keep_alive=0))
+    assert [type(e) for e in driver.tell(ev.Released(ticket))] == [ev.Stop]
+    held = driver.ready(request("b", keep_alive=FOREVER))
+    driver.tell(ev.Released(held))
+    assert driver.core.next_deadline(driver.now) is None
+
+
+def test_a_request_may_change_keep_alive_of_a_new_and_of_a_running_model():
+    driver = Driver()
+    ticket, effects = driver.ask(request("a"), keep_alive=FOREVER)
+    driver.started(effects)
+    driver.tell(ev.Released(ticket))
+    assert driver.core.next_deadline(driver.now) is None
+    again, _ = driver.ask(request("a"), keep_alive=7)
+    driver.tell(ev.Released(again))
+    assert driver.core.next_deadline(driver.now) == pytest.approx(7)
+
+
+def test_the_least_recently_used_idle_model_makes_room():
+    driver = Driver(budget=100)
+    for name in ("a", "b"):
+        held = driver.ready(request(name, memory=40))
+        driver.now += 1
+        driver.tell(ev.Released(held))
+    _, effects = driver.ask(request("c", memory=40))
+    assert [e.key for e in effects if isinstance(e, ev.Stop)] == [request("a").key]
+    (stop,) = effects
+    assert isinstance(stop, ev.Stop)
+    (start,) = driver.tell(ev.Exited(stop.key, stop.generation))
+    assert isinstance(start, ev.Start)
+    assert start.request.model.name == "c"
+
+
+def test_a_busy_model_is_never_stopped_for_another():
+    driver = Driver(budget=100)
+    held = driver.ready(request("a", memory=80))
+    _, effects = driver.ask(request("b", memory=80))
+    assert effects == []
+    assert [type(e) for e in driver.tell(ev.Released(held))] == [ev.Stop]
+
+
+def test_a_busy_neighbour_cannot_starve_a_waiter():
+    driver = Driver(budget=100, patience=20)
+    held = driver.ready(request("a", memory=80))
+    driver.ask(request("b", memory=80))
+    for _ in range(5):  # one request after another keeps `a` busy
+        driver.now += 5
+        following, effects = driver.ask(request("a", memory=80))
+        granted = [e for e in effects if isinstance(e, ev.Grant)]
+        if driver.now < 20:
+            assert granted
+            driver.tell(ev.Released(held))
+            held = following
+        else:
+            assert not granted
+    (stop,) = driver.tell(ev.Released(held))
+    assert isinstance(stop, ev.Stop)
+    (start,) = driver.tell(ev.Exited(stop.key, stop.generation))
+    assert isinstance(start, ev.Start)
+    assert start.request.model.name == "b"
+
+
+def test_a_model_larger_than_the_budget_runs_alone():
+    driver = Driver(budget=100)
+    held = driver.ready(request("small", memory=10))
+    driver.tell(ev.Released(held))
+    _, effects = driver.ask(request("huge", memory=500))
+    (stop,) = effects
+    assert isinstance(stop, ev.Stop)
+    (start,) = driver.tell(ev.Exited(stop.key, stop.generation))
+    assert isinstance(start, ev.Start)
+
+
+def test_a_model_kept_for_ever_turns_an_intruder_away():
+    driver = Driver(budget=100)
+    held = driver.ready(request("pinned", memory=80, keep_alive=FOREVER))
+    driver.tell(ev.Released(held))
+    ticket, effects = driver.ask(request("b", memory=80))
+    (refused,) = effects
+    assert isinstance(refused, ev.Refuse)
+    assert refused.ticket == ticket
+    assert isinstance(refused.error, Conflict)
+    assert "pinned" in str(refused.error)
+
+
+def test_unload_skips_what_is_busy_and_what_is_awaited():
+    driver = Driver()
+    held = driver.ready(request("a"))
+    driver.ask(request("b"))
+    assert driver.tell(ev.UnloadAsked(None)) == []
+    driver.tell(ev.Released(held))
+    assert [type(e) for e in driver.tell(ev.UnloadAsked(None))] == [ev.Stop]
+
+
+def test_a_request_during_the_stop_starts_the_model_again():
+    driver = Driver()
+    held = driver.ready(request("a"))
+    driver.tell(ev.Released(held))
+    (stop,) = driver.tell(ev.UnloadAsked(None))
+    assert isinstance(stop, ev.Stop)
+    _, effects = driver.ask(request("a"))
+    assert effects == []
+    assert [type(e) for e in driver.tell(ev.Exited(stop.key, stop.generation))] == [ev.Start]
+
+
+def test_news_of_an_earlier_life_is_ignored():
+    driver = Driver()
+    held = driver.ready(request("a"))
+    old = driver.core.runners[request("a").key].generation
+    driver.tell(ev.Exited(request("a").key, old))
+    driver.ready(request("a"))
+    assert driver.tell(ev.Exited(request("a").key, old)) == []
+    assert driver.tell(ev.Released(held)) == []
+    assert driver.core.runners[request("a").key].holders
+
+
+def test_draining_refuses_and_stops():
+    driver = Driver()
+    held = driver.ready(request("a"))
+    waiting, _ = driver.ask(request("b", memory=1000))
+    refused = driver.tell(ev.DrainAsked())
+    assert [e.ticket for e in refused if isinstance(e, ev.Refuse)] == [waiting]
+    _, late = driver.ask(request("a"))
+    assert isinstance(late[0], ev.Refuse)
+    assert isinstance(late[0].error, Draining)
+    assert [type(e) for e in driver.tell(ev.Released(held))] == [ev.Stop]
+
+
+def test_the_queue_is_bounded():
+    driver = Driver(queue_limit=2)
+    for _ in range(2):
+        driver.ask(request("a"))
+    _, effects = driver.ask(request("a"))
+    assert isinstance(effects[0], ev.Refuse)
+    assert isinstance(effects[0].error, QueueFull)
