@@ -13,8 +13,8 @@ def test_the_config_of_a_gguf_reads_as_docker_writes_it(tmp_path: Path) -> None:
     assert config.format == "gguf"
     assert config.quantization == "Q8_0"
     assert config.architecture == "llama"
-    assert config.parameters == "93.38K"
-    assert config.size == "98.06KiB"
+    assert config.parameters == "93.25K"
+    assert config.size == "97.67KiB"
     assert config.context_size == 4096
     assert config.gguf["general.architecture"] == "llama"
     assert config.gguf["llama.context_length"] == "4096"
