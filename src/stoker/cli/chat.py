@@ -13,6 +13,7 @@ from stoker.cli.prompt import LineReader
 from stoker.cli.spinner import Spinner
 from stoker.client.chat import Answer, ChatMessage, Delta
 from stoker.client.client import Client
+from stoker.wire.manage import Configure
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
@@ -202,7 +203,8 @@ def _set(conversation: Conversation, rest: str) -> None:
     elif name == "num_ctx" and value.isdecimal():
         try:
             conversation.client.configure(
-                conversation.model, {"context-size": int(value)}, backend=conversation.backend
+                Configure(model=conversation.model, context_size=int(value)),
+                backend=conversation.backend,
             )
         except StokerError as error:
             report(error)

@@ -5,27 +5,26 @@ Docker Model Runner ends with 1 whatever went wrong, and scripts made for it tes
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
-from stoker.base.errors import StokerError, UserError
+from stoker.base.errors import DaemonError, StokerError, UserError
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
-BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
+BROKEN_PIPE: Final = (
+    0  # the reader (`head`, a pager) had enough; docker would print 141 as an error
+)
 
 
 class UsageError(UserError):
     """The command line itself is wrong: a flag, or the number of arguments."""
 
     code = "usage"
-
-
-class Silent(StokerError):
-    """Failed, and everything about it has been said."""
-
-    code = "failed"
 
 
 EXIT_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
@@ -41,9 +40,27 @@ def exit_code(error: BaseException) -> int:
     return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
 
 
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Put `Failed to …: ` before what the daemon says; it cannot know what it was asked for."""
+    try:
+        yield
+    except DaemonError as error:
+        error.args = (f"{what}: {error.message}",)
+        raise
+
+
+def refusal(verb: str, error: DaemonError) -> str:
+    """Docker Model Runner's sentence for a refusal: `pulling x failed with status 404 …`."""
+    if error.status is None or error.status < 400:
+        return error.message
+    phrase = HTTPStatus(error.status).phrase if error.status in set(HTTPStatus) else ""
+    return f"{verb} failed with status {f'{error.status} {phrase}'.strip()}: {error.message}"
+
+
 def report(error: BaseException) -> None:
     """Say it on stderr: `error: …`, and what to do next on a line of its own."""
-    if isinstance(error, (KeyboardInterrupt, BrokenPipeError, Silent)):
+    if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):
         return
     if isinstance(error, StokerError):
         message, hint = error.message, error.hint

@@ -28,12 +28,12 @@ def run(argv: Sequence[str], program: str) -> int:
     except BaseException as error:  # noqa: BLE001  # the rim: every error ends here as words
         if isinstance(error, SystemExit):  # --help of a command
             return error.code if isinstance(error.code, int) else 0
-        from stoker.cli.errors import exit_code, report  # noqa: PLC0415
+        from stoker.cli.errors import UsageError, exit_code, report  # noqa: PLC0415
 
         if isinstance(error, BrokenPipeError):
             # The interpreter flushes stdout once more at exit and would complain about it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if debug and not isinstance(error, (KeyboardInterrupt, BrokenPipeError)):
+        if debug and not isinstance(error, (KeyboardInterrupt, BrokenPipeError, UsageError)):
             import traceback  # noqa: PLC0415
 
             traceback.print_exception(error)
@@ -51,6 +51,12 @@ def _dispatch(argv: list[str], program: str) -> int:
     if argv[0] in {"-v", "-V", "--version"}:
         print(f"{program} version {__version__}")
         return 0
+    if argv[0] in {"__complete", "__completeNoDesc"}:
+        from stoker.cli.commands import complete  # noqa: PLC0415
+
+        return complete.run(argv[1:], program)
+    if argv[0] == "help":
+        return _dispatch([*argv[1:2], "--help"], program)
     command = find(argv[0])
     if command is None:
         raise _unknown(argv[0], program)

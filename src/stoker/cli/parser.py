@@ -1,8 +1,9 @@
 """argparse with Docker's manners: flags anywhere, `--` ends them, and its words for mistakes."""
 
 import argparse
-from collections.abc import Sequence
-from typing import Final, NoReturn, TypeVar
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn, TypeVar
 
 from stoker.cli.errors import UsageError
 from stoker.cli.table import Command
@@ -21,6 +22,8 @@ class Options(argparse.Namespace):
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 _LAYOUT: Final = argparse.RawDescriptionHelpFormatter
+# Go's flags take a value for a switch too, and people paste such lines.
+_SWITCH_VALUE: Final = re.compile(r"(--[a-z-]+)=(true|false)", re.IGNORECASE)
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +32,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: Command, program: str) -> None:
         self.command = command
         self.program = program
+        self.flags: list[str] = []
+        self._switches: set[str] = set()
         super().__init__(
             prog=f"{program} {command.name}",
             usage=f"{program} {command.name} {command.usage or ''}".rstrip() + " [OPTIONS]",
@@ -38,18 +43,40 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
         )
         self.add_argument("-h", "--help", action="help", help="show this text")
-        self.add_argument("--debug", action="store_true", help="show tracebacks and timings")
+        self.switch("--debug", help="show tracebacks and timings")
+
+    def flag(self, *names: str, kind: Callable[[str], object] = str, **options: Any) -> None:
+        """A flag with a value."""
+        self.flags += names
+        self.add_argument(*names, type=kind, **options)
+
+    def switch(self, *names: str, help: str) -> None:  # noqa: A002  # argparse's own word
+        """A flag that is there or not; `--name=false` is understood too."""
+        self.flags += names
+        self._switches.update(names)
+        self.add_argument(*names, action="store_true", help=help)
 
     def read(self, argv: Sequence[str], options: O) -> O:
         """Fill in `options` from what follows the command's name."""
         before, rest = _split(argv)
-        _, left = self.parse_known_args(before, options)
+        _, left = self.parse_known_args(self._plain(before), options)
         for word in left:
             # "- a thing" is text; a flag has no blanks before its value.
             if word.startswith("-") and word != "-" and " " not in word.partition("=")[0]:
                 self.error(f"unknown flag: {word.partition('=')[0]}")
         options.words, options.rest = left, rest
         return options
+
+    def _plain(self, argv: Sequence[str]) -> list[str]:
+        """`--json=true` as `--json`, and `--json=false` not at all."""
+        words: list[str] = []
+        for word in argv:
+            match = _SWITCH_VALUE.fullmatch(word)
+            if match is None or match[1] not in self._switches:
+                words.append(word)
+            elif match[2].lower() == "true":
+                words.append(match[1])
+        return words
 
     def check_count(self, words: Sequence[str]) -> None:
         """Raise UsageError when there are too few or too many arguments."""

@@ -3,11 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from stoker.base.errors import DaemonError, RemoteError, Unreachable
 from stoker.cli import progress
-from stoker.cli.errors import say
+from stoker.cli.errors import refusal, say
 from stoker.client.client import Client
 from stoker.wire.manage import Progress
 
@@ -19,19 +20,30 @@ _GATEWAY_TROUBLE: Final = frozenset({502, 503, 504})
 def pull(client: Client, model: str) -> str:
     """Pull with progress on stderr; the closing message. Raises StokerError."""
     token = hub_token(model)
-    return _persist(lambda: client.pull(model, bearer_token=token), "download")
+    with _named("pull", model):
+        return _persist(lambda: client.pull(model, bearer_token=token), "download")
 
 
 def push(client: Client, model: str) -> str:
     """Push likewise."""
     token = hub_token(model)
-    return _persist(lambda: client.push(model, bearer_token=token), "push")
+    with _named("push", model):
+        return _persist(lambda: client.push(model, bearer_token=token), "push")
 
 
 def hub_token(model: str) -> str:
     """`HF_TOKEN`, for models of Hugging Face and for nobody else."""
     theirs = model.lower().startswith(("huggingface.co/", "hf.co/"))
     return os.environ.get("HF_TOKEN", "") if theirs else ""
+
+
+@contextmanager
+def _named(verb: str, model: str) -> Iterator[None]:
+    try:
+        yield
+    except DaemonError as error:
+        error.args = (f"Failed to {verb} model: {refusal(f'{verb}ing {model}', error)}",)
+        raise
 
 
 class _Begun:

@@ -1,8 +1,8 @@
 """One method per management route, and chat. Names are what the user typed: the daemon resolves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +12,8 @@ from stoker.client.chat import Answer, ChatMessage, ChatRequest
 from stoker.client.endpoint import Endpoint, endpoint_of
 from stoker.client.transport import USER_AGENT, Stream, Transport
 from stoker.wire.manage import (
+    Configure,
+    Configured,
     CreateModel,
     DiskUsage,
     Model,
@@ -108,16 +110,16 @@ class Client:
             self._http.call("POST", "/engines/unload", body=body), Unloaded
         ).unloaded_runners
 
-    def configure(self, model: str, settings: Mapping[str, Any], *, backend: str = "") -> None:
-        """Replace a model's run settings (keys of `POST /engines/_configure`) and preload it."""
+    def configure(self, settings: Configure, *, backend: str = "") -> None:
+        """Replace the run settings of `settings.model`, and preload it."""
         route = f"/engines/{quote(backend)}/_configure" if backend else "/engines/_configure"
-        self._http.call("POST", route, body=msgspec.json.encode({"model": model, **settings}))
+        self._http.call("POST", route, body=msgspec.json.encode(settings))
 
-    def configurations(self, model: str = "") -> list[dict[str, Any]]:
+    def configurations(self, model: str = "") -> list[Configured]:
         """What `configure` set, for one model or for all."""
         query = {"model": model} if model else None
         body = self._http.call("GET", "/engines/_configure", query=query)
-        return self._decode(body, list[dict[str, Any]])
+        return self._decode(body, list[Configured])
 
     def logs(self, *, follow: bool = False, engines: bool = True) -> Iterator[bytes]:
         """The daemon's log as it is stored; with `follow` it never ends by itself."""

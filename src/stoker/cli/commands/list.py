@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stoker.cli import parser as cli
-from stoker.cli.errors import UsageError
+from stoker.cli.errors import UsageError, doing
 from stoker.cli.output import age, put, put_json, short_id, table
 from stoker.cli.session import Session
 from stoker.oci.reference import Reference, display_name, parse_name
@@ -24,10 +24,10 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    add = parser.add_argument
-    add("--json", action="store_true", help="print what the API says")
-    add("--openai", action="store_true", help="print what OpenAI clients see")
-    add("-q", "--quiet", action="store_true", help="print ids only")
+    switch = parser.switch
+    switch("--json", help="print what the API says")
+    switch("--openai", help="print what OpenAI clients see")
+    switch("-q", "--quiet", help="print ids only")
 
 
 def run(options: Options, session: Session) -> int:
@@ -36,11 +36,13 @@ def run(options: Options, session: Session) -> int:
     client = session.client()
     wanted = options.words[0] if options.words else ""
     if options.openai:
-        listing = client.models_openai()
+        with doing("Failed to list models"):
+            listing = client.models_openai()
         listing.data = [model for model in listing.data if not wanted or fits(model.id, wanted)]
         put_json(listing)
         return 0
-    models = [model for model in client.models() if not wanted or _any_fits(model, wanted)]
+    with doing("Failed to list models"):
+        models = [model for model in client.models() if not wanted or _any_fits(model, wanted)]
     if options.json:
         put_json(models)
     elif options.quiet:

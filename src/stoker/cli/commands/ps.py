@@ -6,6 +6,7 @@ from typing import Final
 from stoker.base.errors import InvalidSetting
 from stoker.base.units import human_duration, parse_duration
 from stoker.cli import parser as cli
+from stoker.cli.errors import doing
 from stoker.cli.output import put, put_json, short_id, table
 from stoker.cli.session import Session
 from stoker.oci.reference import display_name
@@ -20,11 +21,12 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print what the API says")
+    parser.switch("--json", help="print what the API says")
 
 
 def run(options: Options, session: Session) -> int:
-    runners = session.client().ps()
+    with doing("Failed to list running models"):
+        runners = session.client().ps()
     if options.json:
         put_json(runners)
         return 0

@@ -11,7 +11,7 @@ from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli import transfer
 from stoker.cli.chat import Conversation, Reply, interact
-from stoker.cli.errors import UsageError, say
+from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.output import put_json
 from stoker.cli.prompt import line_reader
 from stoker.cli.session import Session
@@ -29,12 +29,12 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    add = parser.add_argument
-    add("-d", "--detach", action="store_true", help="load the model and return")
-    add("--system", default="", metavar="TEXT", help="what the model is told before your prompt")
-    add("--backend", default="", metavar="NAME", help="engine to use: llama.cpp, vllm")
-    add("--color", default="no", metavar="WHEN", help="auto, yes or no (default no)")
-    add("--json", action="store_true", help="print the answer with its usage as JSON")
+    flag, switch = parser.flag, parser.switch
+    switch("-d", "--detach", help="load the model and return")
+    flag("--system", default="", metavar="TEXT", help="what the model is told before your prompt")
+    flag("--backend", default="", metavar="NAME", help="engine to use: llama.cpp, vllm")
+    flag("--color", default="no", metavar="WHEN", help="auto, yes or no (default no)")
+    switch("--json", help="print the answer with its usage as JSON")
     parser.epilog = (
         "Without MODEL it is the bundled 'pilot'. Without PROMPT it is a chat.\n"
         "What comes in by a pipe is added to the prompt:\n"
@@ -68,7 +68,8 @@ def run(options: Options, session: Session) -> int:
         conversation.preload()
         interact(conversation, line_reader(_history()))
         return 0
-    reply = conversation.ask(prompt, quiet=options.json)
+    with doing("Failed to generate a response"):
+        reply = conversation.ask(prompt, quiet=options.json)
     if options.json:
         put_json(_as_json(model, reply))
     elif options.debug and reply.answer.usage:
@@ -95,6 +96,7 @@ def _ensure_local(client: Client, model: str) -> None:
         client.inspect(model)
     except DaemonError as error:
         if error.status != 404:
+            error.args = (f"Failed to inspect model: {error.message}",)
             raise
         say(f"Unable to find model '{model}' locally. Pulling from the server.")
         say(transfer.pull(client, model))

@@ -16,15 +16,15 @@ class Options(cli.Options):
 
 def arguments(parser: cli.Parser) -> None:
     add_listen_flags(parser)
-    add = parser.add_argument
-    add("--socket", metavar="PATH", help="unix socket to listen on as well")
-    add("--models-path", metavar="DIR", help="where models are kept")
+    flag = parser.flag
+    flag("--socket", metavar="PATH", help="unix socket to listen on as well")
+    flag("--models-path", metavar="DIR", help="where models are kept")
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
     """The two flags that every command starting a daemon has."""
-    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, metavar="N", help="port to listen on (12434)")
+    parser.flag("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    parser.flag("--port", kind=int, metavar="N", help="port to listen on (12434)")
 
 
 def daemon_flags(**values: object) -> list[str]:

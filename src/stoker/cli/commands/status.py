@@ -20,7 +20,7 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="one line for programs; exits with 0")
+    parser.switch("--json", help="one line for programs; exits with 0")
     parser.epilog = "Exits with 1 when it is not running."
 
 

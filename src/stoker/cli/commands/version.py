@@ -19,7 +19,7 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.switch("--json", help="print as JSON")
 
 
 def run(options: Options, session: Session) -> int:

@@ -1,0 +1,110 @@
+"""`configure`: what a model runs with from now on, and `configure show`."""
+
+from typing import Any, Final
+
+import msgspec
+
+from stoker.cli import parser as cli
+from stoker.cli.errors import UsageError, doing
+from stoker.cli.output import put_json
+from stoker.cli.session import Session
+from stoker.wire.manage import Configure, LlamaCppSettings, Speculative, VllmSettings
+
+MODES: Final = ("completion", "embedding", "reranking", "image-generation")
+
+
+class Options(cli.Options):
+    context_size: int | None
+    speculative_draft_model: str
+    speculative_num_tokens: int
+    speculative_min_acceptance_rate: float
+    hf_overrides: str
+    gpu_memory_utilization: float | None
+    think: bool
+    no_think: bool
+    mode: str
+    keep_alive: str | None
+
+
+def arguments(parser: cli.Parser) -> None:
+    flag = parser.flag
+    flag("--context-size", kind=int, metavar="N", help="tokens; -1 for what the model can do")
+    flag("--mode", default="", choices=MODES, metavar="MODE", help=", ".join(MODES))
+    flag("--keep-alive", metavar="TIME", help="how long it stays loaded: 5m, 1h, 0, -1 (for ever)")
+    parser.switch("--think", help="let the model reason")
+    parser.switch("--no-think", help="do not let it (also --think=false)")
+    flag(
+        "--speculative-draft-model",
+        default="",
+        metavar="MODEL",
+        help="small model that drafts tokens",
+    )
+    flag("--speculative-num-tokens", kind=int, default=0, metavar="N", help="tokens per draft")
+    flag(
+        "--speculative-min-acceptance-rate", kind=float, default=0.0, metavar="X", help="of a draft"
+    )
+    flag(
+        "--hf_overrides",
+        default="{}",
+        metavar="JSON",
+        help="vLLM: overrides for the model's config.json",
+    )
+    flag("--gpu-memory-utilization", kind=float, metavar="X", help="vLLM: 0 to 1")
+    parser.epilog = (
+        "All settings are replaced; flags after -- go to the engine as they are:\n"
+        f"  {parser.program} configure smollm2 --context-size 8192 -- --temp 0.1\n"
+        f"  {parser.program} configure show smollm2"
+    )
+
+
+def run(options: Options, session: Session) -> int:
+    if options.words[:1] == ["show"]:
+        name = options.words[1] if len(options.words) > 1 else ""
+        with doing("Failed to show the configuration"):
+            put_json(session.client().configurations(name), indent=2)
+        return 0
+    count = len(options.words)
+    if count != 1:
+        got = (
+            f" before --, got {count}"
+            if options.rest
+            else f", got {count}: [{' '.join(options.words)}]"
+        )
+        raise UsageError(f"Exactly one model must be specified{got}")
+    with doing("Failed to configure the model"):
+        session.client().configure(settings(options))
+    return 0
+
+
+def settings(options: Options) -> Configure:
+    """The body of the request: only what was given."""
+    speculative = Speculative(
+        draft_model=options.speculative_draft_model,
+        num_tokens=options.speculative_num_tokens,
+        min_acceptance_rate=options.speculative_min_acceptance_rate,
+    )
+    vllm = VllmSettings(_overrides(options.hf_overrides), _share(options.gpu_memory_utilization))
+    thinks = options.think or options.no_think
+    return Configure(
+        model=options.words[0],
+        mode=options.mode,
+        context_size=options.context_size,
+        runtime_flags=options.rest,
+        speculative=None if speculative == Speculative() else speculative,
+        keep_alive=options.keep_alive,
+        vllm=None if vllm == VllmSettings() else vllm,
+        llamacpp=LlamaCppSettings(-1 if options.think else 0) if thinks else None,
+    )
+
+
+def _overrides(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"invalid --hf_overrides JSON: {error}") from error
+
+
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"--gpu-memory-utilization must be between 0.0 and 1.0, got {value}")
+    return value

@@ -1,0 +1,44 @@
+"""`logs`: what daemon and engines wrote; from the file when the daemon is down."""
+
+import sys
+
+from stoker.base.errors import Unreachable
+from stoker.base.paths import paths_of
+from stoker.cli import parser as cli
+from stoker.cli.errors import doing, say
+from stoker.cli.session import Session
+
+
+class Options(cli.Options):
+    follow: bool
+    no_engines: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.switch("-f", "--follow", help="go on printing what is added")
+    parser.switch("--no-engines", help="leave out what the engines say")
+
+
+def run(options: Options, session: Session) -> int:
+    client = session.client(start=False)
+    try:
+        with doing("Failed to read the logs"):
+            for data in client.logs(follow=options.follow, engines=not options.no_engines):
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+    except Unreachable:
+        if not client.endpoint.may_start or not _last_words(session):
+            raise
+    return 0
+
+
+def _last_words(session: Session) -> bool:
+    """Why did it go away? The answer is in the file it wrote; False when there is none."""
+    from stoker.client.autostart import log_file, log_tail  # noqa: PLC0415  # subprocess, 10 ms
+
+    log = log_file(paths_of())
+    tail = log_tail(log)
+    if tail:
+        say(f"{session.program}: not running; the end of {log}:")
+        sys.stdout.write("".join(f"{line}\n" for line in tail))
+    return bool(tail)

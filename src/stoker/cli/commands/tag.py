@@ -1,0 +1,30 @@
+"""`tag`: one more name for a model."""
+
+from stoker.base.errors import InvalidReference
+from stoker.cli import parser as cli
+from stoker.cli.errors import doing
+from stoker.cli.output import put
+from stoker.cli.session import Session
+from stoker.oci.reference import parse_reference
+
+
+class Options(cli.Options):
+    pass
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.epilog = f"For example:\n  {parser.program} tag smollm2 registry.example.com/me/small:v1"
+
+
+def run(options: Options, session: Session) -> int:
+    source, target = options.words
+    try:
+        reference = parse_reference(target)
+    except InvalidReference as error:
+        raise InvalidReference(f"invalid tag: {error.message}", hint=error.hint) from error
+    if reference.digest is not None:
+        raise InvalidReference(f"invalid tag: {target!r} names a digest")
+    with doing("Failed to tag model"):
+        session.client().tag(source, reference.name, reference.tag)
+    put(f'Model "{source}" tagged successfully with "{target}"\n')
+    return 0
