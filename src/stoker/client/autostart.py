@@ -12,9 +12,10 @@ from typing import Final
 from stoker.base.errors import StorageError, Unreachable
 from stoker.base.paths import Paths, paths_of
 from stoker.client.endpoint import Endpoint, endpoint_of
+from stoker.client.transport import Transport
 
 # -P: a file called aiohttp.py in the user's working directory must not become part of the daemon.
-DAEMON: Final = (sys.executable, "-P", "-m", "stoker.daemon")
+DAEMON: Final = (sys.executable, "-P", "-m", "stoker.daemon", "--background")
 # Importing the daemon takes a second on a slow disk; opening a large store may take some more.
 START_TIMEOUT: Final = 30.0
 # Between taking the lock and writing its pid there, the winner of a race is invisible to us.
@@ -45,7 +46,7 @@ def start_daemon(
     left: float | None = None
     while (now := time.monotonic()) < deadline:
         endpoint = endpoint_of(env)
-        if endpoint.answers():
+        if _ready(endpoint, deadline - now):
             return endpoint
         if child.poll() is not None:
             left = now if left is None else left
@@ -53,6 +54,17 @@ def start_daemon(
                 break
         time.sleep(_POLL)
     raise _failed(child, log, began)
+
+
+def _ready(endpoint: Endpoint, patience: float) -> bool:
+    """True when the daemon answers a request; it accepts connections a little earlier."""
+    if not endpoint.answers():
+        return False
+    try:
+        Transport(endpoint).call("GET", "/version", timeout=patience)
+    except Unreachable:
+        return False
+    return True
 
 
 def log_file(paths: Paths) -> Path:

@@ -85,13 +85,13 @@ def parse_endpoint(text: str, *, origin: str, tls: bool = False) -> Endpoint:
         if not path.is_absolute():
             raise _invalid(text, origin, "the path of a unix socket is absolute")
         return Endpoint("unix", path=str(path), origin=origin)
-    url = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
-    if url.scheme not in _PORTS:
-        raise _invalid(text, origin, f"{url.scheme!r} is not one of unix, http, https")
     try:
+        url = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
         host, port = url.hostname, url.port
     except ValueError as error:
         raise _invalid(text, origin, str(error)) from error
+    if url.scheme not in _PORTS:
+        raise _invalid(text, origin, f"{url.scheme!r} is not one of unix, http, https")
     if not host:
         raise _invalid(text, origin, "it names no host")
     scheme = "https" if tls else url.scheme

@@ -33,12 +33,15 @@ def run(options: Options, session: Session) -> int:
 
 
 def _last_words(session: Session) -> bool:
-    """Why did it go away? The answer is in the file it wrote; False when there is none."""
+    """Why did it go away? The answer is in the files it wrote; False when there are none."""
     from stoker.client.autostart import log_file, log_tail  # noqa: PLC0415  # subprocess, 10 ms
 
-    log = log_file(paths_of())
-    tail = log_tail(log)
-    if tail:
-        say(f"{session.program}: not running; the end of {log}:")
+    paths = paths_of()
+    # The service's own log, and what it printed when it could not even begin one.
+    files = [paths.logs / "stoker.log", log_file(paths)]
+    tails = {file: tail for file in files if (tail := log_tail(file))}
+    for file, tail in tails.items():
+        say(f"{session.program}: not running; the end of {file}:")
         sys.stdout.write("".join(f"{line}\n" for line in tail))
-    return bool(tail)
+        sys.stdout.flush()
+    return bool(tails)

@@ -10,15 +10,15 @@ from stoker.cli.session import Session
 class Options(cli.Options):
     host: str | None
     port: int | None
-    socket: str | None
     models_path: str | None
+    log_level: str | None
 
 
 def arguments(parser: cli.Parser) -> None:
     add_listen_flags(parser)
     flag = parser.flag
-    flag("--socket", metavar="PATH", help="unix socket to listen on as well")
     flag("--models-path", metavar="DIR", help="where models are kept")
+    flag("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
@@ -41,8 +41,8 @@ def run(options: Options, _session: Session) -> int:
     flags = daemon_flags(
         host=options.host,
         port=options.port,
-        socket=options.socket,
         models_path=options.models_path,
+        log_level=options.log_level,
     )
     # The same process, so that a supervisor's signals and the terminal's Ctrl-C reach the daemon.
     argv = [sys.executable, "-P", "-m", "stoker.daemon", *flags]

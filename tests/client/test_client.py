@@ -1,0 +1,130 @@
+"""The typed methods, and chat."""
+
+import pytest
+
+from stoker.base.errors import DaemonError, ParseError
+from stoker.client import Answer, ChatMessage, Client, Delta, Usage
+from stoker.wire.manage import Configure
+from tests.components.stub_daemon import ID, Stub
+
+
+def test_models(client: Client) -> None:
+    (model,) = client.models()
+    assert (model.id, model.tags) == (ID, ["docker.io/ai/smollm2:latest"])
+    assert client.models_openai().data[0].id == "docker.io/ai/smollm2:latest"
+
+
+def test_inspect(client: Client, daemon: Stub) -> None:
+    assert client.inspect("docker.io/ai/smollm2:latest").config["parameters"] == "361.82M"
+    client.inspect("smollm2", remote=True)
+    assert daemon.requests[-1].query == {"remote": "true"}
+    with pytest.raises(DaemonError, match="model not found") as caught:
+        client.inspect("nope")
+    assert caught.value.status == 404
+
+
+def test_pull(client: Client, daemon: Stub) -> None:
+    records = list(client.pull("other", bearer_token="t"))
+    assert [record.type for record in records] == ["progress"] * 3 + ["success"]
+    assert daemon.requests[0].body == {"from": "other", "bearer-token": "t"}
+
+
+def test_push(client: Client, daemon: Stub) -> None:
+    assert list(client.push("smollm2"))[-1].message == "Model pushed successfully"
+    assert daemon.paths() == ["POST /models/smollm2/push"]
+
+
+def test_changes(client: Client, daemon: Stub) -> None:
+    assert client.tag("smollm2", "docker.io/me/x", "v1").target == "docker.io/me/x:v1"
+    assert client.remove("smollm2", force=True)[-1] == {"Deleted": ID}
+    assert daemon.requests[-1].query == {"force": "true"}
+    client.purge()
+    assert daemon.paths()[-1] == "DELETE /models/purge"
+
+
+def test_runners(client: Client, daemon: Stub) -> None:
+    assert client.ps() == []
+    assert client.df().models_disk_usage == 270610000
+    assert client.status() == {"llama.cpp": "Running: b1"}
+    assert client.version() == "9.9"
+    assert client.unload(["a"], backend="vllm") == 0
+    assert daemon.requests[-1].body == {"backend": "vllm", "models": ["a"]}
+
+
+def test_configure(client: Client, daemon: Stub) -> None:
+    client.configure(Configure(model="m", context_size=8192))
+    assert daemon.requests[-1].body == {"context-size": 8192, "model": "m"}
+    assert client.configurations("m") == []
+    assert daemon.requests[-1].query == {"model": "m"}
+
+
+def test_preload(client: Client, daemon: Stub) -> None:
+    client.preload("smollm2", backend="llama.cpp")
+    assert daemon.paths() == ["POST /engines/llama.cpp/v1/chat/completions"]
+    assert daemon.requests[0].headers["x-preload-only"] == "true"
+    assert daemon.requests[0].body["messages"] == []
+
+
+def test_chat_streams_and_counts(client: Client, daemon: Stub) -> None:
+    daemon.reasoning = ["hm"]
+    with client.chat("smollm2", [ChatMessage("user", "hi")]) as answer:
+        deltas = list(answer)
+    assert deltas == [Delta(reasoning="hm"), Delta("Hello"), Delta(" there")]
+    assert answer.usage == Usage(7, 2, 9)
+    assert answer.finish_reason == "stop"
+    assert daemon.chats()[0]["messages"] == [{"role": "user", "content": "hi"}]
+
+
+def test_leaving_a_chat_cancels_it(client: Client, daemon: Stub) -> None:
+    daemon.stall_after = 1
+    with client.chat("smollm2", [ChatMessage("user", "hi")]) as answer:
+        assert next(iter(answer)) == Delta("Hello")
+    assert daemon.gone.wait(5)
+
+
+def test_one_json_object_instead_of_a_stream() -> None:
+    body = b'{"model": "m", "choices": [{"message": {"content": "all"}, "finish_reason": "stop"}]}'
+    answer = Answer([body], "test")
+    assert list(answer) == [Delta("all")]
+    assert (answer.model, answer.finish_reason) == ("m", "stop")
+
+
+def test_what_is_not_the_answer() -> None:
+    lines = [b"Installing llama.cpp", b": keep-alive", b"", b"event: x", b"data: [DONE]", b"junk"]
+    assert list(Answer(lines, "test")) == [Delta(notice="Installing llama.cpp")]
+
+
+def test_other_choices_are_nobodys() -> None:
+    line = b'data: {"choices": [{"index": 1, "delta": {"content": "no"}}]}'
+    assert list(Answer([line], "test")) == []
+
+
+def test_an_error_inside_the_stream() -> None:
+    line = b'data: {"error": {"message": "engine died", "code": "engine_crashed"}}'
+    with pytest.raises(DaemonError, match="engine died") as caught:
+        list(Answer([line], "test"))
+    assert caught.value.remote_code == "engine_crashed"
+
+
+@pytest.mark.parametrize("line", [b"data: {", b'data: {"choices": 3}', b"data: \xff"])
+def test_a_chunk_that_makes_no_sense(line: bytes) -> None:
+    with pytest.raises(ParseError):
+        list(Answer([line], "test"))
+
+
+def test_an_answer_of_another_shape(client: Client, daemon: Stub) -> None:
+    daemon.backends = {"llama.cpp": 3}  # type: ignore[dict-item]
+    with pytest.raises(ParseError, match="does not parse"):
+        client.status()
+
+
+def test_an_error_record_ends_a_pull(client: Client, daemon: Stub) -> None:
+    text = '{"type": "error", "message": "Error: disk full"}\n'
+    daemon.fail["/models/create"] = (200, text, {})
+    with pytest.raises(DaemonError, match=r"^disk full$"):
+        list(client.pull("x"))
+
+
+def test_logs(client: Client, daemon: Stub) -> None:
+    assert b"".join(client.logs()).count(b"\n") == 2
+    assert daemon.requests[0].query == {"follow": "false", "no-engines": "false"}
