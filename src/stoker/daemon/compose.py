@@ -1,5 +1,6 @@
 """The only place where objects are wired. One exit stack; everything closes in reverse order."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from stoker.distribution import Puller
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.engines.launcher import LocalLauncher
-from stoker.engines.registry import engines_of
+from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.spec import Engine
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
@@ -44,7 +46,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
     engine_log = EngineLog(paths.logs)
-    engines = engines_of(paths, llama_server=config.llama_server)
+    engines = _engines(config)
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         async with (
@@ -52,7 +54,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Scheduler(
                 core=Core(memory_budget=config.memory_budget or _available_memory()),
                 engines=engines,
-                launcher=LocalLauncher(paths.run),
+                launcher=LocalLauncher(),
                 run_dir=paths.run,
                 engine_log=engine_log,
             ) as scheduler,
@@ -82,6 +84,15 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             yield Daemon(app, scheduler)
     finally:
         engine_log.close()
+
+
+def _engines(config: Config) -> dict[str, Engine]:
+    """All engines by name; for a format that several read, the first is the default."""
+    environ = dict(os.environ)
+    if config.llama_server:
+        environ["LLAMA_SERVER_PATH"] = config.llama_server
+    llamacpp = LlamaCpp(environ)
+    return {llamacpp.name: llamacpp}
 
 
 def _available_memory() -> int:

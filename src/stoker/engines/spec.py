@@ -78,6 +78,10 @@ class Engine(Protocol):
         """What to start. Raises InvalidSetting, UnsupportedFormat, NotInstalled."""
         ...
 
+    def check_settings(self, settings: RunSettings) -> None:
+        """Refuse settings that `command` would refuse. Raises InvalidSetting."""
+        ...
+
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         ...

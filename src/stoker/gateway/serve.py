@@ -1,23 +1,27 @@
 """The straight line every model request takes: read, resolve, lease, relay."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
 
 from stoker.base.errors import Crashed, ModelNotFound, PayloadTooLarge, UnsupportedFormat
-from stoker.engines.spec import Engine
+from stoker.engines.spec import Engine, Instance
 from stoker.gateway.operation import Operation, decode_call
 from stoker.gateway.relay import EngineGone, relay
 from stoker.gateway.rename import Rename
 from stoker.gateway.upstream import Upstreams
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.scheduler import Lease, RunRequest, Scheduler
+from stoker.wire.manage import ErrorBody, ErrorEnvelope
 
 logger = logging.getLogger(__name__)
+
+_REAP_SECONDS: Final = 1.0
 
 
 class Resolver(Protocol):
@@ -85,11 +89,16 @@ class Gateway:
                 try:
                     return await relay(request, session, operation.path, body, rename)
                 except EngineGone as gone:
+                    code = await _exit_code(lease.instance)
                     # The engine may have died between lease and first byte, or closed an idle
                     # connection just as we used it. Once, and only before any byte was sent.
                     if gone.response is None and not last_try:
                         continue
-                    return await self._broken(request, gone, lease, run)
+                    error = self._crashed(lease, run, code)
+                    if gone.response is None:
+                        raise error from gone
+                    await _end_stream(request, gone.response, error)
+                    return gone.response
         raise AssertionError("the second try returns or raises")
 
     async def _read(self, request: web.Request) -> bytes:
@@ -138,26 +147,32 @@ class Gateway:
             )
         return chosen
 
-    async def _broken(
-        self, request: web.Request, gone: EngineGone, lease: Lease, run: RunRequest
-    ) -> web.StreamResponse:
-        """The engine died under a request: say why, in whatever way is still possible."""
-        diagnosis = self._engines[run.engine].diagnose(None, lease.instance.log_tail)
+    def _crashed(self, lease: Lease, run: RunRequest, code: int | None) -> Crashed:
+        tail = lease.instance.log_tail
+        diagnosis = self._engines[run.engine].diagnose(code, tail)
         error = Crashed(
             f"{run.engine} stopped while answering for {run.model.name}: {diagnosis.message}",
             engine=run.engine,
-            log_tail=lease.instance.log_tail,
+            log_tail=tail,
             hint=diagnosis.hint or "send the request again; the model will be loaded anew",
         )
-        logger.warning("engine gone model=%s: %s", run.model.name, error)
-        if gone.response is None:
-            raise error
-        if gone.response.content_type == "text/event-stream":
-            event = {
-                "error": {"message": error.message, "type": "server_error", "code": error.code}
-            }
-            await gone.response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
-        # Cut, not ended: a truncated answer must not look complete.
-        if request.transport is not None:
-            request.transport.abort()
-        return gone.response
+        logger.warning("engine gone model=%s code=%s: %s", run.model.name, code, error)
+        return error
+
+
+async def _exit_code(instance: Instance) -> int | None:
+    """How the engine ended, if it ended: its connection can break before it can be reaped."""
+    try:
+        async with asyncio.timeout(_REAP_SECONDS):
+            return await instance.wait()
+    except TimeoutError:
+        return None
+
+
+async def _end_stream(request: web.Request, response: web.StreamResponse, error: Crashed) -> None:
+    """Say why as the last event, then cut: a truncated answer must not look complete."""
+    if response.content_type == "text/event-stream":
+        event = ErrorEnvelope(ErrorBody(error.message, type="server_error", code=error.code))
+        await response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
+    if request.transport is not None:
+        request.transport.abort()
