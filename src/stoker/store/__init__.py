@@ -1,1 +1,7 @@
-"""The content-addressed model store: an OCI Image Layout on disk."""
+"""Models on disk: content by digest, names, leases, views. An OCI Image Layout."""
+
+from stoker.store.blobs import BlobStore
+from stoker.store.store import Store
+from stoker.store.tags import Entry
+
+__all__ = ["BlobStore", "Entry", "Store"]

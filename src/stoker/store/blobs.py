@@ -1,0 +1,183 @@
+"""Content by digest. A Source and a Sink, so that `transfer/copy` moves models in and out."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Final, final
+
+from stoker.base.errors import CorruptStore, ModelNotFound, ParseError, SizeMismatch, StorageError
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest, split_digest
+from stoker.oci.manifest import MAX_METADATA
+from stoker.store.durable import disk_errors
+from stoker.store.ingest import DiskIngest, PresentIngest, is_present, open_ingest
+from stoker.store.layout import Layout
+from stoker.store.tags import IndexFile
+from stoker.store.threads import ended, start, to_end
+
+# Bytes read at once; the next read runs while the reader works on this one.
+READ: Final = 1024 * 1024
+
+
+@final
+class FileBody:
+    """A Body over an open file, one read ahead."""
+
+    def __init__(self, file: int, path: Path, offset: int, end: int) -> None:
+        self._file = file
+        self._path = path
+        self._end = end
+        self.offset: Final = offset
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        position = self.offset
+        ahead = self._read(position)
+        try:
+            while position < self._end:
+                await ended(ahead)
+                with disk_errors("read", self._path):
+                    chunk = ahead.result()
+                if not chunk:
+                    raise CorruptStore(
+                        f"{self._path} ends at byte {position}, {self._end} were expected",
+                        hint="`stoker fsck --repair`, then pull the model again",
+                    )
+                position += len(chunk)
+                ahead = self._read(position)
+                yield chunk
+        finally:
+            await ended(ahead)
+
+    def _read(self, position: int) -> asyncio.Future[bytes]:
+        return start(os.pread, self._file, min(READ, max(0, self._end - position)), position)
+
+
+@final
+class BlobStore:
+    """The blobs of one store. Nothing it hands out can be changed; nothing unverified gets in."""
+
+    def __init__(self, layout: Layout, index: IndexFile) -> None:
+        self._layout = layout
+        self._index = index
+
+    def path_of(self, digest: Digest) -> Path:
+        """Where this content is, or would be."""
+        return self._layout.blob(digest)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """True when the content is here in full length. One `stat`."""
+        return is_present(self._layout, descriptor.digest, descriptor.size)
+
+    def read_metadata(self, descriptor: Descriptor) -> bytes:
+        """A config or manifest, whole. Blocks for one small read.
+
+        Raises CorruptStore when it is missing or not what its digest says, ParseError when it is
+        larger than metadata may be.
+        """
+        if descriptor.size > MAX_METADATA:
+            raise ParseError(
+                f"{descriptor.digest}: {descriptor.size} bytes, at most {MAX_METADATA} are read"
+            )
+        path = self.path_of(descriptor.digest)
+        hint = "`stoker fsck --repair`, then pull the model again"
+        try:
+            with disk_errors("read", path), path.open("rb") as file:
+                data = file.read(descriptor.size + 1)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise CorruptStore(f"{descriptor.digest} is missing here", hint=hint) from error
+            raise
+        algorithm, encoded = split_digest(descriptor.digest)
+        if hashlib.new(algorithm, data).hexdigest() != encoded:
+            raise CorruptStore(f"{path} is not what its name says", hint=hint)
+        if len(data) != descriptor.size:
+            raise SizeMismatch(
+                f"{descriptor.digest} is said to have {descriptor.size} bytes and has {len(data)}"
+            )
+        return data
+
+    async def resolve(self, name: str) -> Descriptor:
+        """The manifest of a canonical name. Raises ModelNotFound."""
+        for entry in self._index.entries():
+            if name in entry.names:
+                return entry.manifest
+        raise ModelNotFound("model not found", hint=f"stoker pull {name}")
+
+    @contextlib.asynccontextmanager
+    async def open(
+        self, descriptor: Descriptor, *, at: int = 0, length: int | None = None
+    ) -> AsyncIterator[FileBody]:
+        """Read from byte `at`, at most `length` bytes. Raises CorruptStore, StorageError."""
+        path = self.path_of(descriptor.digest)
+        if not self.has(descriptor):
+            raise CorruptStore(
+                f"{descriptor.digest} is not here in full length",
+                hint="`stoker fsck --repair`, then pull the model again",
+            )
+        end = descriptor.size if length is None else min(descriptor.size, at + length)
+        with disk_errors("read", path):
+            file = os.open(path, os.O_RDONLY)
+        try:
+            yield FileBody(file, path, at, end)
+        finally:
+            os.close(file)
+
+    async def exists(self, descriptor: Descriptor) -> bool:
+        return self.has(descriptor)
+
+    def ingest(
+        self, descriptor: Descriptor
+    ) -> AbstractAsyncContextManager[DiskIngest | PresentIngest]:
+        """Open or resume; see `oci/content.Sink`."""
+        return open_ingest(self._layout, descriptor)
+
+    async def ingest_bytes(self, descriptor: Descriptor, data: bytes) -> None:
+        """Put metadata in. Raises SizeMismatch, DigestMismatch, StorageError."""
+        async with self.ingest(descriptor) as into:
+            if into.offset < descriptor.size or not self.has(descriptor):
+                await into.restart()
+                await into.write(data)
+            await into.commit()
+
+    async def ingest_file(self, path: Path, descriptor: Descriptor) -> None:
+        """Put a copy of a file in: shared blocks where the file system can, otherwise bytes.
+
+        The file itself stays its owner's: it is never hard-linked, because a later write to it
+        would reach into the store. Raises SizeMismatch, DigestMismatch, StorageError.
+        """
+        with disk_errors("read", path):
+            file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            if size != descriptor.size:
+                raise SizeMismatch(f"{path} has {size} bytes, {descriptor.size} were expected")
+            async with self.ingest(descriptor) as into:
+                cloned = (
+                    into.offset == 0 and isinstance(into, DiskIngest) and await into.clone(file)
+                )
+                if not cloned:
+                    async for chunk in FileBody(file, path, into.offset, size):
+                        await into.write(chunk)
+                await into.commit()
+        finally:
+            os.close(file)
+
+    async def verify(self, digest: Digest) -> bool:
+        """Read all of it and compare. Takes 0.6 s per GB. False when missing or wrong."""
+        return await to_end(hash_matches, self.path_of(digest), digest)
+
+
+def hash_matches(path: Path, digest: Digest) -> bool:
+    """True when the file's content has this digest. Blocks. Raises StorageError."""
+    algorithm, encoded = split_digest(digest)
+    try:
+        with disk_errors("read", path), path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest() == encoded
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise

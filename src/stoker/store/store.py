@@ -1,0 +1,117 @@
+"""The store: models as an OCI Image Layout on disk, safe for several processes at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self, final
+
+from stoker.base.errors import CorruptStore, ModelNotFound, UnsupportedFormat
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest
+from stoker.oci.manifest import Manifest, parse_manifest
+from stoker.oci.mediatypes import MANIFESTS
+from stoker.store import tags
+from stoker.store.blobs import BlobStore
+from stoker.store.layout import Layout, open_layout
+from stoker.store.leases import DURATION, Lease
+from stoker.store.lock import TIMEOUT, StoreLock
+from stoker.store.tags import Entry, IndexFile
+from stoker.store.views import ensure_view
+
+
+@final
+class Store:
+    """One directory of models.
+
+    Methods block: reads for microseconds, changes for one or two `fsync` (milliseconds on an SSD)
+    and at most `lock_timeout` seconds when another process is stuck in a change. `gc`, `fsck`,
+    `disk_usage` and `purge` take as long as the store is large: call them in a thread. Nothing is
+    kept open between calls.
+    """
+
+    def __init__(self, layout: Layout, *, lock_timeout: float = TIMEOUT) -> None:
+        self._layout = layout
+        self._lock = StoreLock(layout.lock, timeout=lock_timeout)
+        self._index = IndexFile(layout)
+        self.blobs = BlobStore(layout, self._index)
+
+    @classmethod
+    def open(cls, root: Path, *, lock_timeout: float = TIMEOUT) -> Self:
+        """Create the store, or open the one that is there.
+
+        Raises StorageError for a directory that is something else or cannot be written,
+        CorruptStore, UnsupportedFormat.
+        """
+        return cls(open_layout(root), lock_timeout=lock_timeout)
+
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The models that are here, each with its names. 3 µs when nothing has changed."""
+        return self._index.entries()
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """Read a listed manifest. Raises ModelNotFound, CorruptStore."""
+        for entry in self.entries():
+            if entry.manifest.digest == digest:
+                return parse_manifest(self.blobs.read_metadata(entry.manifest))
+        raise ModelNotFound(f"no model {digest} here", hint="stoker list --digests")
+
+    def tag(self, name: str, manifest: Descriptor) -> None:
+        """Give the manifest this name; whatever had it before loses it.
+
+        Everything the manifest needs must be here already, so that nothing listed is incomplete.
+        Raises CorruptStore, ParseError, UnsupportedFormat, Locked, StorageError.
+        """
+        with self._lock.held():
+            self._check_complete(manifest)
+            self._index.change(lambda index: tags.tagged(index, name, manifest))
+
+    def untag(self, name: str) -> Descriptor:
+        """Take a name away and answer whose it was; the model stays. Raises ModelNotFound."""
+        with self._lock.held():
+            for entry in self.entries():
+                if name in entry.names:
+                    self._index.change(lambda index: tags.untagged(index, name))
+                    return entry.manifest
+        raise ModelNotFound(f"no model is called {name}")
+
+    def remove(self, digest: Digest) -> tuple[str, ...]:
+        """Take a model off the list and answer its names; `gc` frees the space.
+
+        Raises ModelNotFound.
+        """
+        with self._lock.held():
+            for entry in self.entries():
+                if entry.manifest.digest == digest:
+                    self._index.change(lambda index: tags.removed(index, digest))
+                    return entry.names
+        raise ModelNotFound(f"no model {digest} here", hint="stoker list --digests")
+
+    def lease(self, *digests: Digest, duration: float = DURATION) -> Lease:
+        """Keep this content, and what a manifest among it needs, from `gc` during a block.
+
+        When the block fails or its process dies, the lease lasts `duration` seconds in all.
+        """
+        return Lease(self._layout, self._lock, digests, duration)
+
+    def view(self, manifest: Digest, files: Sequence[tuple[str, Descriptor]]) -> Path:
+        """A directory with these files under these relative names, for an engine.
+
+        Raises UnsupportedFormat for names that lead elsewhere or collide, CorruptStore.
+        """
+        with self.lease(manifest, *(descriptor.digest for _, descriptor in files)):
+            return ensure_view(self._layout, self._lock, manifest, files)
+
+    def _check_complete(self, manifest: Descriptor) -> None:
+        if manifest.media_type not in MANIFESTS:
+            raise UnsupportedFormat(f"{manifest.media_type} is not a manifest that can be named")
+        parsed = parse_manifest(self.blobs.read_metadata(manifest))
+        missing = [blob for blob in parsed.blobs if not self.blobs.has(blob)]
+        if missing:
+            raise CorruptStore(
+                f"{manifest.digest} is incomplete: {len(missing)} of {len(parsed.blobs)} blobs"
+                f" are missing, among them {missing[0].digest}",
+                hint="pull the model again",
+            )
