@@ -1,16 +1,20 @@
 """The registry client: one per process, opened once, shared by every pull and push."""
 
+import time
 from types import TracebackType
 from typing import Self, final
 
 from yarl import URL
 
 from stoker.oci.reference import DEFAULT_REGISTRY, Reference
-from stoker.registry.endpoint import Endpoint
+from stoker.registry.credentials import BearerFor, Credentials, DockerCredentials, Secret
+from stoker.registry.endpoint import Endpoint, Identity
 from stoker.registry.http import Transport
 from stoker.registry.network import Names
 from stoker.registry.options import RegistryOptions, api_host, options_of
 from stoker.registry.repository import Repository
+from stoker.registry.sessions import UploadBook
+from stoker.registry.tokens import TokenCache
 
 
 @final
@@ -18,10 +22,17 @@ class RegistryClient:
     """Hands out repositories. `async with` closes every connection at the end."""
 
     def __init__(
-        self, options: RegistryOptions | None = None, *, names: Names | None = None
+        self,
+        options: RegistryOptions | None = None,
+        *,
+        credentials: Credentials | None = None,
+        names: Names | None = None,
     ) -> None:
         self._options = options or options_of()
         self._transport = Transport(self._options, names=names)
+        self._credentials = credentials or DockerCredentials()
+        self._book = UploadBook()
+        self._identity = self._identity_of(self._credentials)
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,13 +45,25 @@ class RegistryClient:
     ) -> None:
         await self._transport.aclose()
 
-    def repository(self, reference: Reference) -> Repository:
-        """The repository of a reference, as Source and Sink; no request is made here."""
-        mirrors = self._options.mirrors if reference.registry == DEFAULT_REGISTRY else ()
-        hosts = (*mirrors, api_host(reference.registry))
-        return Repository(reference, [self._endpoint(host) for host in hosts])
+    def repository(self, reference: Reference, *, bearer: Secret | None = None) -> Repository:
+        """The repository of a reference, as Source and Sink; no request is made here.
 
-    def _endpoint(self, host: str) -> Endpoint:
-        if "://" in host:  # a mirror may be given as a URL
-            return Endpoint(self._transport, URL(host).origin())
-        return Endpoint(self._transport, URL(f"{self._options.scheme(host)}://{host}"))
+        `bearer` is a token that came with the user's request: it is for this registry only, and
+        nobody else's request uses what it buys.
+        """
+        mirrors = self._options.mirrors if reference.registry == DEFAULT_REGISTRY else ()
+        host = api_host(reference.registry)
+        identity = self._identity
+        if bearer is not None:
+            identity = self._identity_of(BearerFor(host, bearer, self._credentials))
+        endpoints = [self._endpoint(name, identity) for name in (*mirrors, host)]
+        chunk = self._options.upload_chunk
+        return Repository(reference, endpoints, book=self._book, chunk=chunk)
+
+    def _identity_of(self, credentials: Credentials) -> Identity:
+        return Identity(credentials, TokenCache(time.monotonic), self._options.trusted_hosts)
+
+    def _endpoint(self, host: str, identity: Identity) -> Endpoint:
+        # A mirror may be given as a URL.
+        url = host if "://" in host else f"{self._options.scheme(host)}://{host}"
+        return Endpoint(self._transport, URL(url).origin(), identity)

@@ -22,6 +22,7 @@ from stoker.base.errors import (
     StokerError,
     Unreachable,
 )
+from stoker.registry.errand import Errand
 from stoker.registry.retry import parse_retry_after
 
 # An error answer is a few hundred bytes; a storage server's may be a page of XML.
@@ -83,31 +84,38 @@ def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteE
 
 
 def answer_error(
-    *, status: int, body: bytes, retry_after: str | None, host: str, action: str, reference: str
+    *,
+    status: int,
+    body: bytes,
+    retry_after: str | None,
+    host: str,
+    elsewhere: bool,
+    errand: Errand,
 ) -> StokerError:
     """The error an answer stands for.
 
-    `action` is what was tried ("pull" or "push"). The texts of missing and unauthorised models are
+    `elsewhere`: it came from a host that the registry sent us to, where 401 to 404 say nothing
+    about the model or the user's login. The texts of missing and unauthorised models are
     those of Docker Model Runner. Only the code of a registry's error list is shown, and its message
     in a quoted, shortened form: the body is a stranger's.
     """
     code, said = _registry_words(body)
-    what = f'failed to {action} model "{reference}"'
-    if status == 401:
+    what = errand.failed
+    if status == 401 and not elsewhere:
         return AuthRequired(
             f"{what}: UNAUTHORIZED - Authentication required for this model",
             origin=host,
             status=status,
             hint=f"log in with `docker login {host}`; a name that does not exist looks the same",
         )
-    if status == 403:
+    if status == 403 and not elsewhere:
         return Denied(
             f"{what}: DENIED - {host} does not allow it{said}",
             origin=host,
             status=status,
             hint="the account is known but lacks the right to do this, or the name is reserved",
         )
-    if status == 404:
+    if status == 404 and not elsewhere:
         unknown = code if code in {"NAME_UNKNOWN", "MANIFEST_UNKNOWN"} else "MANIFEST_UNKNOWN"
         return ModelNotFound(f"{what}: {unknown} - Model not found")
     if status == 429:

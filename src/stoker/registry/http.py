@@ -10,7 +10,6 @@ import io
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import aiohttp
@@ -20,30 +19,15 @@ from yarl import URL
 from stoker.base.errors import RegistryError, RemoteError
 from stoker.registry.failures import Broken, connection_error
 from stoker.registry.lanes import Lanes
-from stoker.registry.network import Names, Reach
+from stoker.registry.network import Fence, Names, Reach, refused
 from stoker.registry.options import RegistryOptions
 from stoker.registry.redirect import next_hop
+from stoker.registry.request import Request
 from stoker.registry.retry import IDEMPOTENT, is_transient, parse_retry_after
 
 MAX_REDIRECTS: Final = 10
 # Bytes read at once: as large as a store likes to hash and write in one go.
 CHUNK: Final = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send. `repeatable` overrules the method's own idempotence."""
-
-    method: str
-    url: URL
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
-    repeatable: bool | None = None
-
-    def with_headers(self, **headers: str) -> "Request":
-        """The same with more headers; underscores stand for hyphens."""
-        more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return replace(self, headers={**self.headers, **more})
 
 
 @final
@@ -123,19 +107,19 @@ class Transport:
 
     @contextlib.asynccontextmanager
     async def send(
-        self, request: Request, *, within: Reach | None = None
+        self, request: Request, *, fence: Fence | None = None
     ) -> AsyncIterator[Response]:
         """Send, follow redirects, try again where that is safe; the block holds the connection.
 
-        The answer may have any status. `within` is the reach of whoever told us this URL; None
-        means that the user did. Raises Unreachable, Denied, RegistryError.
+        The answer may have any status. `fence` bounds where a URL that the user did not name may
+        lead. Raises Unreachable, Denied, RegistryError.
         """
-        raw, reach = await self._persist(request, within)
+        raw, reach = await self._persist(request, fence)
         async with raw:
             yield Response(raw, asked=request.url, reach=reach)
 
     async def _persist(
-        self, request: Request, within: Reach | None
+        self, request: Request, fence: Fence | None
     ) -> tuple[aiohttp.ClientResponse, Reach]:
         """Repeat until an answer, or an error, that more patience would not change."""
         policy = self._options.retry
@@ -147,7 +131,7 @@ class Transport:
             answer: tuple[aiohttp.ClientResponse, Reach] | None = None
             retry_after: float | None = None
             try:
-                answer = await self._follow(request, within)
+                answer = await self._follow(request, fence)
             except Broken as error:
                 failure = error
             else:
@@ -171,26 +155,29 @@ class Transport:
                 await self._sleep(pause)
 
     async def _follow(
-        self, request: Request, within: Reach | None
+        self, request: Request, fence: Fence | None
     ) -> tuple[aiohttp.ClientResponse, Reach]:
         """One attempt, through its redirects. The reach is that of the last host."""
-        url, headers, limit = request.url, dict(request.headers), within
+        url, headers = request.url, dict(request.headers)
         for _ in range(MAX_REDIRECTS + 1):
-            raw, reach = await self._once(request, url, headers, limit)
+            raw, reach = await self._once(request, url, headers, fence)
             hop = next_hop(request.method, raw.status, url, raw.headers.get("Location"), headers)
             if hop is None:
                 return raw, reach
             raw.close()
             # The first host sets how far the others may lead; a later one cannot widen it.
-            limit = reach if limit is None else min(limit, reach)
+            high = reach if fence is None else min(fence.high, reach)
+            fence = Fence(fence.low if fence else Reach.PUBLIC, high)
+            if request.secret_body and hop.url.origin() != url.origin():
+                raise refused(hop.url.authority, "a redirect would give it somebody else's token")
             url, headers = hop.url, dict(hop.headers)
         host = str(request.url.host)
         raise RegistryError(f"{host} redirects more than {MAX_REDIRECTS} times", origin=host)
 
     async def _once(
-        self, request: Request, url: URL, headers: Mapping[str, str], within: Reach | None
+        self, request: Request, url: URL, headers: Mapping[str, str], fence: Fence | None
     ) -> tuple[aiohttp.ClientResponse, Reach]:
-        lane = await self._lanes.choose(url, within)
+        lane = await self._lanes.choose(url, fence)
         timeouts = self._options.timeouts
         size = len(request.body) if request.body is not None else 0
         deadline = timeouts.connect + timeouts.first_byte + size / timeouts.slowest_upload

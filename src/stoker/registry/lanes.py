@@ -11,7 +11,7 @@ from typing import final
 import aiohttp
 from yarl import URL
 
-from stoker.registry.network import LaneResolver, Names, Reach, literal_of, refused
+from stoker.registry.network import Fence, LaneResolver, Names, Reach, literal_of, refused
 from stoker.registry.options import RegistryOptions
 from stoker.registry.proxy import proxy_for
 from stoker.registry.tls import TlsContexts
@@ -43,15 +43,13 @@ class Lanes:
         for session in sessions:
             await session.close()
 
-    async def choose(self, url: URL, within: Reach | None) -> Lane:
-        """The way to this URL for someone of reach `within`. Raises Denied, Unreachable."""
+    async def choose(self, url: URL, fence: Fence | None) -> Lane:
+        """The way to this URL; without a fence the user named it. Raises Denied, Unreachable."""
         host = str(url.raw_host)
         proxy = proxy_for(url, self._options.proxies)
         reach = await self._reach(host, proxied=proxy is not None)
-        if within is not None and reach > within and not self._is_trusted(url):
-            raise refused(
-                host, f"it is a {reach.name.lower()} address, named by a {within.name.lower()} host"
-            )
+        if fence is not None and not self._is_trusted(url):
+            fence.check(host, reach)
         tls = await self._tls.context(authority_of(url)) if url.scheme == "https" else True
         return Lane(self._session(None if proxy else reach), reach, tls, proxy)
 

@@ -60,6 +60,25 @@ class Reach(enum.IntEnum):
     FORBIDDEN = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The hosts that someone may send us to: from `low` to `high`."""
+
+    low: Reach
+    high: Reach
+
+    def check(self, host: str, reach: Reach) -> None:
+        """Raises Denied for a host outside."""
+        if reach > self.high:
+            raise refused(
+                host, f"a {self.high.name.lower()} host named it, and it is {reach.name.lower()}"
+            )
+        if reach < self.low:
+            raise refused(
+                host, f"it is {reach.name.lower()}, and a private host on another domain named it"
+            )
+
+
 def reach_of(address: Address) -> Reach:
     """Classify an address; IPv4 addresses hidden in IPv6 ones are taken out first."""
     hidden = _hidden_ipv4(address)

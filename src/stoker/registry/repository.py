@@ -10,9 +10,8 @@ from stoker.base.errors import (
     ModelNotFound,
     RegistryError,
     RemoteError,
-    StokerError,
 )
-from stoker.oci.content import Body
+from stoker.oci.content import Body, Ingest
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, parse_digest
 from stoker.oci.manifest import MAX_METADATA
@@ -20,8 +19,14 @@ from stoker.oci.mediatypes import MANIFESTS
 from stoker.oci.reference import Reference
 from stoker.registry.download import HeldBody, Span, WireBody
 from stoker.registry.endpoint import Endpoint, failure_of
-from stoker.registry.http import Request, Response
+from stoker.registry.errand import Errand, pull_scope, push_scope
+from stoker.registry.http import Response
 from stoker.registry.manifests import ACCEPT, INDEXES, check_child, check_manifest, only_manifest
+from stoker.registry.publish import ManifestUpload
+from stoker.registry.request import Request
+from stoker.registry.sessions import Place, UploadBook
+from stoker.registry.upload import BlobUpload
+from stoker.registry.upload_wire import UploadWire
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 # Manifests remembered between `resolve` and `open`; a copy needs one or two.
@@ -32,10 +37,18 @@ _HELD_MANIFESTS: Final = 8
 class Repository:
     """Content of one model name. Made by `RegistryClient.repository`; needs no closing."""
 
-    def __init__(self, reference: Reference, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(
+        self, reference: Reference, endpoints: Sequence[Endpoint], *, book: UploadBook, chunk: int
+    ) -> None:
         self.reference: Final = reference
         # The last one is the registry itself; those before are mirrors of it, for reading.
         self._endpoints = tuple(endpoints)
+        scope = pull_scope(reference.repository)
+        self._pulling: Final = Errand("pull", str(reference), frozenset({scope}))
+        scope = push_scope(reference.repository)
+        self._pushing: Final = Errand("push", str(reference), frozenset({scope}))
+        self._book = book
+        self._chunk = chunk
         self._manifests: dict[Digest, bytes] = {}
 
     def __repr__(self) -> str:
@@ -77,6 +90,84 @@ class Repository:
         else:
             async with contextlib.AsyncExitStack() as stack:
                 yield await self._open_blob(stack, descriptor, span)
+
+    async def exists(self, descriptor: Descriptor) -> bool:
+        """True when a push of this content would change nothing.
+
+        A blob is there when the repository has it; a manifest only when the reference's tag means
+        it, since pushing a manifest is what moves the tag.
+        """
+        if descriptor.media_type not in MANIFESTS:
+            found = await self._wire(descriptor).is_there()
+            if found:
+                self._book.saw(self._place(descriptor))
+            return found
+        endpoint = self._endpoints[-1]
+        url = endpoint.url(f"{self.reference.repository}/manifests/{self._target('')}")
+        request = Request("HEAD", url, {"Accept": ACCEPT})
+        async with endpoint.send(request, self._pushing) as response:
+            if response.status == 404:
+                return False
+            if response.status != 200:
+                raise await failure_of(response, self._pushing)
+            return response.headers.get("Docker-Content-Digest") == descriptor.digest
+
+    @contextlib.asynccontextmanager
+    async def ingest(self, descriptor: Descriptor) -> AsyncIterator[Ingest]:
+        """Push a blob, or the manifest under the reference's tag (or digest, when it has one).
+
+        Left without a commit, an upload stays open in the registry, and the next `ingest` of this
+        process goes on where it stopped. A blob that another repository of this registry is known
+        to have is mounted from there: `offset` is then its size, and nothing is sent.
+        """
+        if descriptor.media_type in MANIFESTS:
+            yield ManifestUpload(
+                self._endpoints[-1],
+                self._pushing,
+                repository=self.reference.repository,
+                name=self._target(""),
+                descriptor=descriptor,
+            )
+            return
+        place = self._place(descriptor)
+        async with self._book.writer(place) as waited:
+            wire = self._wire(descriptor)
+            upload = BlobUpload(wire, descriptor, chunk=self._chunk)
+            if waited and await wire.is_there():
+                upload.finish()
+            else:
+                session = self._book.take(place)
+                await upload.begin(session, mount_from=self._book.elsewhere(place))
+            try:
+                yield upload
+            finally:
+                if upload.is_complete:
+                    self._book.saw(place)
+                elif upload.session:
+                    self._book.leave(place, upload.session)
+
+    async def mount(self, descriptor: Descriptor, from_repository: str) -> bool:
+        """Take a blob from another repository of this registry; False when it must be uploaded."""
+        place = self._place(descriptor)
+        upload = BlobUpload(self._wire(descriptor), descriptor, chunk=self._chunk)
+        async with self._book.writer(place):
+            await upload.begin(None, mount_from=from_repository)
+            if upload.is_complete:
+                self._book.saw(place)
+            else:
+                await upload.restart()
+        return upload.is_complete
+
+    def _place(self, descriptor: Descriptor) -> Place:
+        return Place(self._endpoints[-1].host, self.reference.repository, descriptor.digest)
+
+    def _wire(self, descriptor: Descriptor) -> UploadWire:
+        return UploadWire(
+            self._endpoints[-1],
+            self._pushing,
+            repository=self.reference.repository,
+            digest=descriptor.digest,
+        )
 
     async def _open_blob(
         self, stack: contextlib.AsyncExitStack, descriptor: Descriptor, span: Span
@@ -139,13 +230,10 @@ class Repository:
         headers: Mapping[str, str],
     ) -> Response:
         request = Request("GET", endpoint.url(path), headers)
-        response = await stack.enter_async_context(endpoint.send(request))
+        response = await stack.enter_async_context(endpoint.send(request, self._pulling))
         if response.status in {200, 206} or (response.status == 416 and "Range" in headers):
             return response
-        raise await self._failure(response)
-
-    async def _failure(self, response: Response, action: str = "pull") -> StokerError:
-        return await failure_of(response, action=action, reference=str(self.reference))
+        raise await failure_of(response, self._pulling)
 
     def _target(self, name: str) -> str:
         """A tag or digest out of what `resolve` was given."""

@@ -1,0 +1,195 @@
+"""A blob on its way into a registry: in one piece when small, else in resumable chunks."""
+
+import asyncio
+from typing import Final, final
+
+from stoker.base.errors import (
+    DigestMismatch,
+    ModelNotFound,
+    RegistryError,
+    RemoteError,
+    SizeMismatch,
+    StokerError,
+)
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import hasher_for, split_digest
+from stoker.registry.sessions import Session
+from stoker.registry.upload_wire import UploadWire
+
+# Failures in a row, without a byte of progress, after which a chunk is given up.
+_PATIENCE: Final = 4
+# A registry may ask for larger chunks (OCI-Chunk-Min-Length), but not for all our memory.
+_MAX_CHUNK: Final = 128 * 1024 * 1024
+
+
+@final
+class BlobUpload:
+    """An Ingest. `offset` counts what the registry confirmed and what waits in the buffer.
+
+    After a failure the registry is asked what it has, and the rest is sent. Only when it lost bytes
+    that are no longer in the buffer does the error reach the caller, whose next attempt begins at
+    the true offset.
+    """
+
+    def __init__(self, wire: UploadWire, descriptor: Descriptor, *, chunk: int) -> None:
+        self._wire = wire
+        self._descriptor = descriptor
+        self._chunk = chunk
+        self._buffer = bytearray()
+        self._complete = False
+        self._session: Session | None = None
+
+    @property
+    def offset(self) -> int:
+        return self._descriptor.size if self._complete else self._confirmed + len(self._buffer)
+
+    @property
+    def is_complete(self) -> bool:
+        """True when the registry has the blob."""
+        return self._complete
+
+    @property
+    def session(self) -> Session | None:
+        """What can be resumed later: a session that the registry has bytes of."""
+        return self._session if self._confirmed else None
+
+    async def begin(self, session: Session | None, *, mount_from: str | None) -> None:
+        """Resume this session, or try a mount; neither is an error when it does not work."""
+        try:
+            if session is not None:
+                await self._resume(session)
+            elif mount_from is not None:
+                self._session = await self._wire.mount(mount_from)
+                self._complete = self._session is None
+        except (RemoteError, ModelNotFound):
+            self._session = None  # an ordinary upload will do, or say what is wrong
+
+    def finish(self) -> None:
+        """The registry turned out to have it already."""
+        self._complete = True
+
+    async def write(self, chunk: bytes) -> None:
+        if self.offset + len(chunk) > self._descriptor.size:
+            raise SizeMismatch(
+                f"more than the {self._descriptor.size} bytes of {self._descriptor.digest}"
+            )
+        self._buffer += chunk
+        # The last chunk stays here until `commit`, so that small content needs no PATCH at all.
+        while len(self._buffer) > (size := self._chunk_size()):
+            await self._send_chunk(size)
+
+    async def restart(self) -> None:
+        session, self._session = self._session, None
+        self._buffer.clear()
+        self._complete = False
+        if session:
+            await self._wire.cancel(session)
+
+    async def commit(self) -> None:
+        if self._complete:
+            return
+        descriptor = self._descriptor
+        if self.offset != descriptor.size:
+            raise SizeMismatch(
+                f"{descriptor.digest}: {self.offset} bytes were written, wanted {descriptor.size}"
+            )
+        await self._check_digest()
+        if self._confirmed == 0:
+            await self._send_whole()
+        else:
+            while self._buffer:
+                await self._send_chunk(self._chunk_size())
+            await self._close()
+        self._complete = True
+        self._session = None
+        self._buffer.clear()
+
+    @property
+    def _confirmed(self) -> int:
+        return self._session.confirmed if self._session else 0
+
+    def _chunk_size(self) -> int:
+        least = self._session.least_chunk if self._session else 0
+        return min(max(self._chunk, least), _MAX_CHUNK)
+
+    async def _resume(self, session: Session) -> None:
+        confirmed = await self._wire.status(session)
+        if confirmed is None or confirmed > self._descriptor.size:
+            return
+        if confirmed != session.confirmed:
+            session.hasher = None  # the registry's own check has to do
+            session.confirmed = confirmed
+        self._session = session
+
+    async def _send_whole(self) -> None:
+        """The specification's "POST then PUT"."""
+        data = bytes(self._buffer)
+        failures: list[StokerError] = []
+        while len(failures) < _PATIENCE:
+            session, self._session = self._session or await self._wire.begin(), None
+            failure = await self._wire.close(session, data)
+            if failure is None:
+                return
+            failures.append(failure)
+        raise failures[-1]
+
+    async def _send_chunk(self, size: int) -> None:
+        """Move the first bytes of the buffer to the registry; afterwards they are confirmed."""
+        goal = self._confirmed + min(size, len(self._buffer))
+        failures = 0
+        while self._confirmed < goal:
+            if self._session is None:
+                self._session = await self._wire.begin()
+            session = self._session
+            start = session.confirmed
+            outcome = await self._wire.patch(session, bytes(self._buffer[: goal - start]))
+            if isinstance(outcome, StokerError):
+                failures += 1
+                if failures == _PATIENCE:
+                    raise outcome
+                found = await self._wire.status(session)
+                if found is None:
+                    self._session = None
+                    if start > 0:
+                        raise outcome
+                    continue  # the session is gone, but everything is still in the buffer
+                outcome = found
+            await self._confirm(session, outcome, goal)
+            failures = 0 if outcome > start else failures
+
+    async def _confirm(self, session: Session, confirmed: int, goal: int) -> None:
+        start = session.confirmed
+        if not start <= confirmed <= goal:
+            self._session = None
+            raise RegistryError(
+                f"{self._wire.host} has {confirmed} bytes of an upload of which it was sent "
+                f"{start} to {goal}",
+                origin=self._wire.host,
+                hint="push again; the upload starts over",
+            )
+        arrived = bytes(self._buffer[: confirmed - start])
+        if session.hasher is not None and arrived:
+            await asyncio.to_thread(session.hasher.update, arrived)
+        del self._buffer[: len(arrived)]
+        session.confirmed = confirmed
+
+    async def _close(self) -> None:
+        session, self._session = self._session, None
+        failure = await self._wire.close(session, b"") if session else None
+        if failure is not None:
+            raise failure
+
+    async def _check_digest(self) -> None:
+        """Before anything is published; a session that lost track leaves it to the registry."""
+        hasher = self._session.hasher if self._session else hasher_for(self._descriptor.digest)
+        if hasher is None:
+            return
+        if self._session:
+            self._session.hasher = None  # it runs ahead of `confirmed` from here on
+        await asyncio.to_thread(hasher.update, bytes(self._buffer))
+        if hasher.hexdigest() != split_digest(self._descriptor.digest)[1]:
+            await self.restart()
+            raise DigestMismatch(
+                f"what was to be pushed as {self._descriptor.digest} has another digest",
+                hint="the local copy is damaged; nothing was published",
+            )
