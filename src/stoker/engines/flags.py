@@ -36,7 +36,8 @@ _ALLOWED_WORDS: Final = (
     -dev --device -ot --override-tensor -cmoe --cpu-moe -ncmoe --n-cpu-moe --moe-cache-mib
     -ncffn --n-cpu-ffn -ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split
     -mg --main-gpu -fit --fit -fitt --fit-target -fitc --fit-ctx
-    --mmproj-offload --no-mmproj-offload -mmdev --mmproj-device
+    --mmproj-auto --no-mmproj --no-mmproj-auto --mmproj-offload --no-mmproj-offload
+    -mmdev --mmproj-device
     --image-min-tokens --image-max-tokens --mtmd-batch-max-tokens
     """
     # sampling
@@ -49,10 +50,16 @@ _ALLOWED_WORDS: Final = (
     --mirostat --mirostat-lr --mirostat-ent -l --logit-bias --grammar -j --json-schema
     -bs --backend-sampling -e --escape --no-escape -r --reverse-prompt -sp --special
     """
-    # speculative decoding without a second model
+    # speculative decoding, without naming a second model
     """
     --spec-type --spec-draft-n-max --spec-draft-n-min
-    --spec-draft-p-split --draft-p-split --spec-draft-p-min --draft-p-min
+    --spec-draft-threads -td --threads-draft --spec-draft-threads-batch -tbd --threads-batch-draft
+    --spec-draft-device -devd --device-draft --spec-draft-ngl -ngld --gpu-layers-draft
+    --n-gpu-layers-draft --spec-draft-type-k -ctkd --cache-type-k-draft
+    --spec-draft-type-v -ctvd --cache-type-v-draft --spec-draft-sampling
+    --spec-draft-backend-sampling --no-spec-draft-backend-sampling
+    --spec-draft-cpu-moe -cmoed --cpu-moe-draft --spec-draft-n-cpu-moe --spec-draft-ncmoe -ncmoed
+    --n-cpu-moe-draft --spec-draft-p-split --draft-p-split --spec-draft-p-min --draft-p-min
     --spec-ngram-mod-n-min --spec-ngram-mod-n-max --spec-ngram-mod-n-match
     --spec-ngram-simple-size-n --spec-ngram-simple-size-m --spec-ngram-simple-min-hits
     --spec-ngram-map-k-size-n --spec-ngram-map-k-size-m --spec-ngram-map-k-min-hits
@@ -88,6 +95,8 @@ _RENAMED: Final = {
     "-dio": ("--load-mode", "dio"),
     "--direct-io": ("--load-mode", "dio"),
     "-ndio": (),
+    "--webui": (),
+    "--no-webui": (),
     "--no-direct-io": (),
     "--draft": ("--spec-draft-n-max",),
     "--draft-n": ("--spec-draft-n-max",),

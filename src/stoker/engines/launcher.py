@@ -10,8 +10,10 @@ from typing import Final, final
 
 from stoker.base.errors import LaunchFailed, NotReadyInTime
 from stoker.engines.logs import LineTail
+from stoker.engines.orphans import remove_traces, write_note
 from stoker.engines.process import STOP_GRACE, ChildProcess
 from stoker.engines.spec import Command, Engine, Instance
+from stoker.engines.tether import PARENT_VARIABLE
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +70,8 @@ class LocalLauncher:
         cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
         """
         tail = LineTail(log)
-        _remove(command.socket)
-        environment = {**command.environment, "STOKER_PARENT_PID": str(os.getpid())}
+        remove_traces(command.socket)
+        environment = {**command.environment, PARENT_VARIABLE: str(os.getpid())}
         try:
             process = await ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
         except OSError as error:
@@ -80,6 +82,7 @@ class LocalLauncher:
         logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
         ready = False
         try:
+            write_note(command.socket, process.pid)
             await _until_ready(process, tail, engine, command, label)
             ready = True
         finally:
@@ -110,7 +113,7 @@ async def _until_ready(
     log_tail = await process.last_output()
     found = engine.diagnose(process.exit_code, log_tail)
     raise LaunchFailed(
-        found.message,
+        f"{label} cannot be loaded: {found.message}",
         engine=engine.name,
         reason=found.reason,
         log_tail=log_tail,
@@ -143,11 +146,7 @@ async def _end(process: ChildProcess, socket: Path, grace: float) -> None:
             await asyncio.shield(ending)
         except asyncio.CancelledError as error:
             cancelled = error
-    _remove(socket)
+    remove_traces(socket)
     ending.result()
     if cancelled:
         raise cancelled
-
-
-def _remove(socket: Path) -> None:
-    socket.unlink(missing_ok=True)

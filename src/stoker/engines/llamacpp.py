@@ -1,10 +1,13 @@
 """llama.cpp: GGUF models, on CPUs and on every kind of GPU."""
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Final, final
@@ -13,8 +16,10 @@ from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_failures import diagnosis_of
 from stoker.engines.spec import Build, Command, Diagnosis
+from stoker.engines.tether import tethered
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 
+_NAME: Final = "llama.cpp"
 _WORKER: Final = Path(__file__).with_name("llamacpp_worker.py")
 
 DEFAULT_CONTEXT: Final = 8192
@@ -22,6 +27,10 @@ DEFAULT_CONTEXT: Final = 8192
 
 _CACHE_RAM: Final = 256
 """MiB of prompts kept in host memory. llama.cpp's own default is 8192, for each model."""
+
+_WHOLE_INPUT: Final = ("--batch-size", "2048", "--ubatch-size", "2048")
+"""An embedding is computed in one batch: a longer input is refused, and 512 is llama.cpp's default.
+More costs compute buffers that grow with the square."""
 
 _VERBOSITY: Final = 4
 """Shows buffer sizes and what --fit decided; costs some 200 lines, under a millisecond, a start."""
@@ -37,11 +46,18 @@ _KEPT_PREFIXES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Program:
-    """The first words of the command, and which build that is."""
+class Program:
+    """What to run: the wheel's worker, or a `llama-server` when that is a path."""
 
-    argv: tuple[str, ...]
     source: str
+    llama_server: Path | None = None
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The first words of the command."""
+        if self.llama_server is None:
+            return (sys.executable, "-I", str(_WORKER))
+        return tethered([str(self.llama_server)])
 
 
 @final
@@ -49,15 +65,19 @@ class LlamaCpp:
     """llama.cpp's HTTP server, from the wheel that Stoker depends on or a `llama-server` program.
 
     `environ` is where the program is looked up and what engines may inherit from; the process's
-    own when None.
+    own when None. `threads`: how many CPU cores a model may use; llama.cpp counts them itself when
+    None, but does not see a container's CPU quota.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, *, threads: int | None = None
+    ) -> None:
         self._environ = os.environ if environ is None else environ
+        self._threads = threads
 
     @property
     def name(self) -> str:
-        return "llama.cpp"
+        return _NAME
 
     @property
     def formats(self) -> frozenset[Format]:
@@ -65,13 +85,12 @@ class LlamaCpp:
 
     def build(self) -> Build | None:
         """The installed build that `command` would use; None when there is none. Touches disk."""
-        program = _find(self._environ)
-        if program is None:
+        try:
+            program = find_program(self._environ)
+        except NotInstalled:
             return None
-        if program.source == "wheel":
-            version = "b" + metadata.version("xllamacpp").rpartition(".")[2]
-        else:
-            version = program.argv[-1]
+        path = program.llama_server
+        version = _native_version(path, path.stat().st_mtime_ns) if path else _wheel_version()
         return Build(engine=self.name, version=version, source=program.source)
 
     def command(self, model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> Command:
@@ -82,36 +101,76 @@ class LlamaCpp:
                 f"{self.name} cannot run {model.name}: it is {model.format}, not GGUF{other}",
                 hint="pull a GGUF version of the model, or choose another backend",
             )
-        program = _find(self._environ)
-        if program is None:
-            raise NotInstalled(
-                f"{self.name} is not installed: found neither xllamacpp nor llama-server",
-                engine=self.name,
-                hint="pip install xllamacpp, or set LLAMA_SERVER_PATH",
-            )
-        arguments = _arguments(model, mode, settings, socket, self.name)
+        program = find_program(self._environ)
+        arguments = _arguments(model, mode, settings, socket)
+        if self._threads:
+            arguments += ["--threads", str(self._threads)]
+        arguments += engine_flags(settings.runtime_flags, engine=self.name)
         return Command(
             argv=(*program.argv, *arguments),
             socket=socket,
             environment=_environment(self._environ),
         )
 
+    def check_settings(self, settings: RunSettings) -> None:
+        """Refuse settings that `command` would refuse. Raises InvalidSetting."""
+        engine_flags(settings.runtime_flags, engine=self.name)
+
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         return diagnosis_of(exit_code, log_tail)
 
 
-def _find(environ: Mapping[str, str]) -> _Program | None:
-    """Whichever comes first: the one named by LLAMA_SERVER_PATH, the wheel, the one on PATH."""
-    named = environ.get("LLAMA_SERVER_PATH")
-    if named:
+def find_program(environ: Mapping[str, str]) -> Program:
+    """Whichever comes first: what LLAMA_SERVER_PATH names, the wheel, `llama-server` on PATH.
+
+    LLAMA_SERVER_PATH is a file, a directory that holds `llama-server`, or a name to look up on
+    PATH. Raises NotInstalled.
+    """
+    search = environ.get("PATH")
+    if named := environ.get("LLAMA_SERVER_PATH"):
         path = Path(named).expanduser()
-        path = path / "llama-server" if path.is_dir() else path
-        return _Program((str(path),), "native") if path.is_file() else None
+        found = shutil.which(path / "llama-server" if path.is_dir() else path, path=search)
+        if found is None:
+            raise NotInstalled(
+                f"LLAMA_SERVER_PATH={named} is neither a llama-server nor a directory with one",
+                engine=_NAME,
+                hint="correct it, or unset it to use the built-in llama.cpp",
+            )
+        return Program("native", Path(found))
     if util.find_spec("xllamacpp") is not None:
-        return _Program((sys.executable, "-I", str(_WORKER)), "wheel")
-    system = shutil.which("llama-server", path=environ.get("PATH"))
-    return _Program((system,), "system") if system else None
+        return Program("wheel")
+    if system := shutil.which("llama-server", path=search):
+        return Program("system", Path(system))
+    raise NotInstalled(
+        "llama.cpp is not installed: found neither the xllamacpp wheel nor llama-server",
+        engine=_NAME,
+        hint="pip install xllamacpp, or set LLAMA_SERVER_PATH",
+    )
+
+
+@cache
+def _wheel_version() -> str:
+    # The last part of the wheel's version is llama.cpp's build number.
+    return "b" + metadata.version("xllamacpp").rpartition(".")[2]
+
+
+@lru_cache(maxsize=4)
+def _native_version(program: Path, _modified: int) -> str:
+    """What `llama-server --version` says; asked once for every version of the file."""
+    try:
+        answer = subprocess.run(
+            [program, "--version"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    found = re.search(rb"^version: *(\w+)", answer.stdout, re.MULTILINE)
+    return f"b{found[1].decode()}" if found else "unknown"
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -128,15 +187,14 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "XDG_CONFIG_HOME": os.devnull}
 
 
-def _arguments(
-    model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path, engine: str
-) -> list[str]:
+def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> list[str]:
     arguments = [
         "--model", str(model.weights),
         "--host", str(socket),
-        "--alias", f"{model.name},{model.id}",
-        "--offline", "--no-ui", "--metrics", "--log-colors", "off",
-        "--log-verbosity", str(_VERBOSITY),
+        # One alias: of several, the server would report whichever sorts first.
+        "--alias", model.name,
+        # --no-webui and not --no-ui: also understood by a llama-server from before the renaming.
+        "--offline", "--no-webui", "--metrics", "--log-verbosity", str(_VERBOSITY),
         "--cache-ram", str(_CACHE_RAM),
         "--ctx-size", str(_context(model, settings)),
         *_mode_arguments(model, mode),
@@ -145,15 +203,15 @@ def _arguments(
         arguments += ["--reasoning-budget", str(settings.reasoning_budget)]
     if model.mmproj:
         arguments += ["--mmproj", str(model.mmproj)]
-    return [*arguments, *engine_flags(settings.runtime_flags, engine=engine)]
+    return arguments
 
 
 def _mode_arguments(model: ModelSpec, mode: Mode) -> list[str]:
     match mode:
         case Mode.EMBEDDING:
-            return ["--embeddings"]
+            return ["--embeddings", *_WHOLE_INPUT]
         case Mode.RERANKING:
-            return ["--embeddings", "--reranking"]
+            return ["--embeddings", "--reranking", *_WHOLE_INPUT]
         case Mode.COMPLETION:
             template = model.chat_template
             return ["--jinja", *(["--chat-template-file", str(template)] if template else [])]

@@ -7,7 +7,7 @@ this worker are those of the real thing, to the letter.
 It runs outside Stoker's interpreter state (`-I`) and therefore imports nothing of Stoker. llama.cpp
 writes its log to stderr; stdout is pointed there too, since some of its parts print.
 
-Exit codes: 0 stopped by SIGTERM or SIGINT; 1 the parser itself gave up; 2 bad arguments; 3 the
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 the parser gave up; 2 bad arguments; 3 the
 model did not load; 4 this wheel cannot be driven; 5 the parent was gone before we began.
 """
 
@@ -31,6 +31,9 @@ _LINUX: Final[bool] = sys.platform == "linux"
 
 _STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
+_EXIT_WITHIN: Final = 5
+"""Seconds that llama.cpp's destructors may take after a failed load, before SIGALRM ends it."""
+
 _EXIT_ARGUMENTS: Final = 2
 _EXIT_LOAD: Final = 3
 _EXIT_WHEEL: Final = 4
@@ -38,7 +41,7 @@ _EXIT_ORPHAN: Final = 5
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    # The same shape as llama.cpp's own error lines, so that one reader understands both.
+    # In the shape of llama.cpp's own error lines, so that one reader understands both.
     print(f"0.00.000.000 E worker: {message}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)
 
@@ -142,9 +145,13 @@ def main(arguments: list[str]) -> NoReturn:
         # Serves from its own threads. Holds the GIL until the model is loaded: nothing written in
         # Python runs in this process before that.
         server = sys.modules["xllamacpp"].Server(parameters)
-    except RuntimeError as error:
+    except ValueError as error:  # no model named
+        _fail(_EXIT_ARGUMENTS, str(error))
+    except RuntimeError:  # llama.cpp has logged why; this exception never says
         _remove_sockets(hosts)
-        _fail(_EXIT_LOAD, str(error))
+        signal.alarm(_EXIT_WITHIN)
+        # Not os._exit: a thread of llama.cpp is still writing the reason, its destructor waits.
+        sys.exit(_EXIT_LOAD)
     signal.sigwait(_STOP_SIGNALS)
     _remove_sockets(hosts)
     # Not `del server`: its destructor joins the server while holding the GIL and hangs when a

@@ -36,6 +36,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._exit: asyncio.Future[int] = loop.create_future()
         self._output_ended = asyncio.Event()
+        self._ended = False
         self.pid = 0
 
     @classmethod
@@ -85,6 +86,10 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
         Idempotent. 0 seconds of grace means KILL at once.
         """
+        if self._ended:  # the group's number may belong to others by now
+            await self.ended_within(_REAP_WITHIN)
+            return
+        self._ended = True
         if not self._exit.done() and grace > 0:
             self._signal(signal.SIGTERM)
             if not await self.ended_within(grace):

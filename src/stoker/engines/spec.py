@@ -22,6 +22,8 @@ class Reason(StrEnum):
     UNSUPPORTED_ARCHITECTURE = "unsupported_architecture"
     OUT_OF_MEMORY = "out_of_memory"
     BAD_ARGUMENTS = "bad_arguments"
+    BAD_TEMPLATE = "bad_template"
+    BROKEN_ENGINE = "broken_engine"
     ADDRESS_IN_USE = "address_in_use"
     TIMEOUT = "timeout"
     CRASHED = "crashed"
