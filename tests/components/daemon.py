@@ -74,15 +74,17 @@ def running_daemon(home: Path, *flags: str, **variables: str) -> Iterator[Daemon
     """Start `python -m stoker.daemon`, wait until it listens, stop it by SIGTERM at the end."""
     port = free_port()
     env = environment(home, STOKER_HOST=f"http://127.0.0.1:{port}", **variables)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stoker.daemon", "--port", str(port), *flags],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    output = home / "daemon.out"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stoker.daemon", "--port", str(port), *flags],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        _wait_until_it_listens(process, port)
+        _wait_until_it_listens(process, port, output)
         yield Daemon(home, port, process, env)
     finally:
         if process.poll() is None:
@@ -91,15 +93,15 @@ def running_daemon(home: Path, *flags: str, **variables: str) -> Iterator[Daemon
             process.wait(15)
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            output = process.communicate()[0].decode()
-            raise AssertionError(f"the daemon ended with {process.returncode}:\n{output}")
+            text = output.read_text(errors="replace")
+            raise AssertionError(f"the daemon ended with {process.returncode}:\n{text}")
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1):
                 return

@@ -6,11 +6,12 @@ import urllib.request
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.components.daemon import Daemon
 
 PREFIXES = ("/engines/v1", "/engines/llama.cpp/v1", "/v1")
-HELLO: list[dict[str, str]] = [{"role": "user", "content": "hello"}]
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
 
 
 def client(daemon: Daemon, prefix: str = "/engines/v1") -> openai.OpenAI:
@@ -19,13 +20,13 @@ def client(daemon: Daemon, prefix: str = "/engines/v1") -> openai.OpenAI:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("name", ["pilot", "ai/pilot:latest"])
-def test_a_chat_streams_under_every_path_and_name(daemon: Daemon, prefix: str, name: str):
+def test_a_chat_streams_under_every_path_and_name(daemon: Daemon, prefix: str, name: str) -> None:
     stream = client(daemon, prefix).chat.completions.create(
         model=name,
         messages=HELLO,
         max_tokens=8,
         temperature=0,
-        stream=True,  # type: ignore[arg-type]
+        stream=True,
     )
     chunks = list(stream)
     assert {chunk.model for chunk in chunks} == {name}
@@ -34,10 +35,10 @@ def test_a_chat_streams_under_every_path_and_name(daemon: Daemon, prefix: str, n
     assert chunks[-1].choices[0].finish_reason in ("stop", "length")
 
 
-def test_the_same_question_gets_the_same_answer_streamed_or_not(daemon: Daemon):
+def test_the_same_question_gets_the_same_answer_streamed_or_not(daemon: Daemon) -> None:
     create = client(daemon).chat.completions.create
-    whole = create(model="pilot", messages=HELLO, temperature=0, seed=1)  # type: ignore[arg-type]
-    parts = create(model="pilot", messages=HELLO, temperature=0, seed=1, stream=True)  # type: ignore[arg-type]
+    whole = create(model="pilot", messages=HELLO, temperature=0, seed=1)
+    parts = create(model="pilot", messages=HELLO, temperature=0, seed=1, stream=True)
     text = "".join(part.choices[0].delta.content or "" for part in parts)
     assert text == whole.choices[0].message.content
     assert whole.usage
@@ -45,12 +46,12 @@ def test_the_same_question_gets_the_same_answer_streamed_or_not(daemon: Daemon):
     assert whole.model == "pilot"
 
 
-def test_completions(daemon: Daemon):
+def test_completions(daemon: Daemon) -> None:
     answer = client(daemon).completions.create(model="pilot", prompt="Stoker", max_tokens=4)
     assert answer.choices[0].text
 
 
-def test_models_are_listed_and_found(daemon: Daemon):
+def test_models_are_listed_and_found(daemon: Daemon) -> None:
     models = list(client(daemon).models.list())
     assert [model.id for model in models] == ["docker.io/ai/pilot:latest"]
     assert client(daemon).models.retrieve("pilot").owned_by == "docker"
@@ -66,24 +67,24 @@ def test_models_are_listed_and_found(daemon: Daemon):
 )
 def test_wrong_names_raise_the_clients_own_errors(
     daemon: Daemon, model: str, kind: type[Exception], words: str
-):
+) -> None:
     with pytest.raises(kind, match=words):
-        client(daemon).chat.completions.create(model=model, messages=HELLO)  # type: ignore[arg-type]
+        client(daemon).chat.completions.create(model=model, messages=HELLO)
 
 
-def test_an_unknown_engine_is_named(daemon: Daemon):
+def test_an_unknown_engine_is_named(daemon: Daemon) -> None:
     with pytest.raises(openai.NotFoundError, match="backend not found"):
         client(daemon, "/engines/nonesuch/v1").chat.completions.create(
             model="pilot",
-            messages=HELLO,  # type: ignore[arg-type]
+            messages=HELLO,
         )
 
 
-def test_a_client_that_leaves_stops_the_generation(daemon: Daemon):
+def test_a_client_that_leaves_stops_the_generation(daemon: Daemon) -> None:
     """The runner is free again long before 100,000 tokens could have been written."""
     stream = client(daemon).chat.completions.create(
         model="pilot",
-        messages=HELLO,  # type: ignore[arg-type]
+        messages=HELLO,
         max_tokens=100_000,
         stream=True,
         extra_body={"ignore_eos": True},
@@ -105,7 +106,7 @@ def _busy(daemon: Daemon) -> bool:
         return any(runner.get("in_use") for runner in json.load(answer))
 
 
-def test_two_first_requests_share_one_load(daemon: Daemon):
+def test_two_first_requests_share_one_load(daemon: Daemon) -> None:
     daemon.cli("unload", "--all")
     answers: list[str] = []
 
@@ -113,7 +114,7 @@ def test_two_first_requests_share_one_load(daemon: Daemon):
         answer = client(daemon).chat.completions.create(
             model="pilot",
             messages=HELLO,
-            max_tokens=2,  # type: ignore[arg-type]
+            max_tokens=2,
         )
         answers.append(answer.id)
 

@@ -38,19 +38,20 @@ HEX64 = "ab" * 32
         (f"ai/x:v1@sha256:{HEX64}", f"docker.io/ai/x:v1@sha256:{HEX64}"),
     ],
 )
-def test_names_get_their_defaults(typed: str, canonical: str):
+def test_names_get_their_defaults(typed: str, canonical: str) -> None:
     assert str(parse_reference(typed)) == canonical
 
 
 @pytest.mark.parametrize(
     "typed",
     [
-        "", "   ", "a b", "invalid:reference:format", "../x", "a/../b", "a//b", "/a", "a/", "x:ta g",
-        "ä", "x\x00", "x\ny", f"x@sha256:{'g' * 64}", "x@sha256:abc", "x@", "a" * 300, "x:" + "t" * 129,
-        "-x", "x-", "reg.example.com:99999999/x", "x\u202e", "ai/x@md5:abc", "\u212a",
+        "", "   ", "a b", "invalid:reference:format", "../x", "a/../b", "a//b", "/a", "a/",
+        "x:ta g", "ä", "x\x00", "x\ny", "x@sha256:abc", "x@", "ai/x@md5:abc", "a" * 300,
+        f"x@sha256:{'g' * 64}", "x:" + "t" * 129, "-x", "x-", "reg.example.com:99999999/x",
+        "x\u202e", "\u212a",
     ],
 )  # fmt: skip
-def test_impossible_names_are_refused_in_one_line(typed: str):
+def test_impossible_names_are_refused_in_one_line(typed: str) -> None:
     with pytest.raises(InvalidReference) as caught:
         parse_reference(typed)
     assert "\n" not in caught.value.message
@@ -59,7 +60,7 @@ def test_impossible_names_are_refused_in_one_line(typed: str):
 
 
 @given(st.text(max_size=80))
-def test_parsing_is_total_and_printing_parses_back(text: str):
+def test_parsing_is_total_and_printing_parses_back(text: str) -> None:
     try:
         reference = parse_reference(text)
     except InvalidReference:
@@ -75,21 +76,21 @@ _component = st.from_regex(r"[a-z0-9]+([._-][a-z0-9]+)?", fullmatch=True)
     st.lists(_component, min_size=1, max_size=4),
     st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True),
 )
-def test_what_was_built_parses_to_itself(registry: str, path: list[str], tag: str):
+def test_what_was_built_parses_to_itself(registry: str, path: list[str], tag: str) -> None:
     reference = Reference(registry, "/".join(path), tag)
     if registry == "docker.io" and len(path) == 1:
         assert parse_reference(str(reference)).repository == path[0]
     assert parse_reference(str(reference)) == reference
 
 
-def test_ids_are_told_apart_from_names():
+def test_ids_are_told_apart_from_names() -> None:
     assert parse_name("1234567890ab") == ModelId("1234567890ab")
     assert parse_name(HEX64) == ModelId(HEX64)
     assert parse_name(f"sha256:{HEX64}") == ModelId(HEX64)
     assert isinstance(parse_name("1234567890abc"), Reference)
 
 
-def test_another_default_registry():
+def test_another_default_registry() -> None:
     reference = parse_reference("x", default_registry="models.example.com")
     assert str(reference) == "models.example.com/ai/x:latest"
 
@@ -105,9 +106,9 @@ def test_another_default_registry():
         ("", ""),
     ],
 )
-def test_display_names(canonical: str, shown: str):
+def test_display_names(canonical: str, shown: str) -> None:
     assert display_name(canonical) == shown
 
 
-def test_the_hub_keeps_its_case():
+def test_the_hub_keeps_its_case() -> None:
     assert hub_repository("hf.co/Qwen/Qwen3-0.6B-GGUF:Q8_0") == "Qwen/Qwen3-0.6B-GGUF"

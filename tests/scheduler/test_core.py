@@ -54,12 +54,12 @@ class Driver:
         return ticket
 
 
-def test_the_first_request_loads_and_is_granted_when_ready():
+def test_the_first_request_loads_and_is_granted_when_ready() -> None:
     driver = Driver()
     driver.ready(request("a"))
 
 
-def test_a_second_request_joins_the_load():
+def test_a_second_request_joins_the_load() -> None:
     driver = Driver()
     _, first = driver.ask(request("a"))
     _, second = driver.ask(request("a"))
@@ -68,7 +68,7 @@ def test_a_second_request_joins_the_load():
     assert [type(e) for e in grants] == [ev.Grant, ev.Grant]
 
 
-def test_a_load_outlives_who_asked_for_it():
+def test_a_load_outlives_who_asked_for_it() -> None:
     driver = Driver()
     ticket, effects = driver.ask(request("a"))
     assert driver.tell(ev.Released(ticket)) == []
@@ -76,7 +76,7 @@ def test_a_load_outlives_who_asked_for_it():
     assert driver.core.runners[request("a").key].state is RunnerState.READY
 
 
-def test_a_failed_load_refuses_everyone_who_waited():
+def test_a_failed_load_refuses_everyone_who_waited() -> None:
     driver = Driver()
     first, effects = driver.ask(request("a"))
     second, _ = driver.ask(request("a"))
@@ -88,7 +88,7 @@ def test_a_failed_load_refuses_everyone_who_waited():
     assert not driver.core.runners
 
 
-def test_idle_runners_expire_and_busy_ones_do_not():
+def test_idle_runners_expire_and_busy_ones_do_not() -> None:
     driver = Driver()
     ticket = driver.ready(request("a"))
     driver.now = 10_000
@@ -100,7 +100,7 @@ def test_idle_runners_expire_and_busy_ones_do_not():
     assert isinstance(stop, ev.Stop)
 
 
-def test_keep_alive_zero_stops_at_once_and_forever_never():
+def test_keep_alive_zero_stops_at_once_and_forever_never() -> None:
     driver = Driver()
     ticket = driver.ready(request("a", keep_alive=0))
     assert [type(e) for e in driver.tell(ev.Released(ticket))] == [ev.Stop]
@@ -109,7 +109,7 @@ def test_keep_alive_zero_stops_at_once_and_forever_never():
     assert driver.core.next_deadline(driver.now) is None
 
 
-def test_a_request_may_change_keep_alive_of_a_new_and_of_a_running_model():
+def test_a_request_may_change_keep_alive_of_a_new_and_of_a_running_model() -> None:
     driver = Driver()
     ticket, effects = driver.ask(request("a"), keep_alive=FOREVER)
     driver.started(effects)
@@ -120,7 +120,7 @@ def test_a_request_may_change_keep_alive_of_a_new_and_of_a_running_model():
     assert driver.core.next_deadline(driver.now) == pytest.approx(7)
 
 
-def test_the_least_recently_used_idle_model_makes_room():
+def test_the_least_recently_used_idle_model_makes_room() -> None:
     driver = Driver(budget=100)
     for name in ("a", "b"):
         held = driver.ready(request(name, memory=40))
@@ -135,7 +135,7 @@ def test_the_least_recently_used_idle_model_makes_room():
     assert start.request.model.name == "c"
 
 
-def test_a_busy_model_is_never_stopped_for_another():
+def test_a_busy_model_is_never_stopped_for_another() -> None:
     driver = Driver(budget=100)
     held = driver.ready(request("a", memory=80))
     _, effects = driver.ask(request("b", memory=80))
@@ -143,7 +143,7 @@ def test_a_busy_model_is_never_stopped_for_another():
     assert [type(e) for e in driver.tell(ev.Released(held))] == [ev.Stop]
 
 
-def test_a_busy_neighbour_cannot_starve_a_waiter():
+def test_a_busy_neighbour_cannot_starve_a_waiter() -> None:
     driver = Driver(budget=100, patience=20)
     held = driver.ready(request("a", memory=80))
     driver.ask(request("b", memory=80))
@@ -164,7 +164,7 @@ def test_a_busy_neighbour_cannot_starve_a_waiter():
     assert start.request.model.name == "b"
 
 
-def test_a_model_larger_than_the_budget_runs_alone():
+def test_a_model_larger_than_the_budget_runs_alone() -> None:
     driver = Driver(budget=100)
     held = driver.ready(request("small", memory=10))
     driver.tell(ev.Released(held))
@@ -175,7 +175,7 @@ def test_a_model_larger_than_the_budget_runs_alone():
     assert isinstance(start, ev.Start)
 
 
-def test_a_model_kept_for_ever_turns_an_intruder_away():
+def test_a_model_kept_for_ever_turns_an_intruder_away() -> None:
     driver = Driver(budget=100)
     held = driver.ready(request("pinned", memory=80, keep_alive=FOREVER))
     driver.tell(ev.Released(held))
@@ -187,7 +187,7 @@ def test_a_model_kept_for_ever_turns_an_intruder_away():
     assert "pinned" in str(refused.error)
 
 
-def test_unload_skips_what_is_busy_and_what_is_awaited():
+def test_unload_skips_what_is_busy_and_what_is_awaited() -> None:
     driver = Driver()
     held = driver.ready(request("a"))
     driver.ask(request("b"))
@@ -196,7 +196,7 @@ def test_unload_skips_what_is_busy_and_what_is_awaited():
     assert [type(e) for e in driver.tell(ev.UnloadAsked(None))] == [ev.Stop]
 
 
-def test_a_request_during_the_stop_starts_the_model_again():
+def test_a_request_during_the_stop_starts_the_model_again() -> None:
     driver = Driver()
     held = driver.ready(request("a"))
     driver.tell(ev.Released(held))
@@ -207,7 +207,7 @@ def test_a_request_during_the_stop_starts_the_model_again():
     assert [type(e) for e in driver.tell(ev.Exited(stop.key, stop.generation))] == [ev.Start]
 
 
-def test_news_of_an_earlier_life_is_ignored():
+def test_news_of_an_earlier_life_is_ignored() -> None:
     driver = Driver()
     held = driver.ready(request("a"))
     old = driver.core.runners[request("a").key].generation
@@ -218,7 +218,7 @@ def test_news_of_an_earlier_life_is_ignored():
     assert driver.core.runners[request("a").key].holders
 
 
-def test_draining_refuses_and_stops():
+def test_draining_refuses_and_stops() -> None:
     driver = Driver()
     held = driver.ready(request("a"))
     waiting, _ = driver.ask(request("b", memory=1000))
@@ -230,7 +230,7 @@ def test_draining_refuses_and_stops():
     assert [type(e) for e in driver.tell(ev.Released(held))] == [ev.Stop]
 
 
-def test_the_queue_is_bounded():
+def test_the_queue_is_bounded() -> None:
     driver = Driver(queue_limit=2)
     for _ in range(2):
         driver.ask(request("a"))
