@@ -99,3 +99,21 @@ def replace_file(target: Path, data: bytes, *, scratch: Path, durable: bool = Tr
         raise
     if durable:
         sync_directory(target.parent)
+
+
+def disk_usage(root: Path) -> int:
+    """Bytes of all files below, hard links counted once. Blocks. Raises StorageError."""
+    sizes: dict[tuple[int, int], int] = {}
+
+    def fail(error: OSError) -> None:
+        # A directory that vanished while we walked is no error.
+        if error.errno != errno.ENOENT:
+            raise error
+
+    with disk_errors("measure", root):
+        for directory, _, names in os.walk(root, onerror=fail):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    found = Path(directory, name).lstat()
+                    sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values())

@@ -7,10 +7,13 @@ from typing import Self, final
 from stoker.base.errors import CorruptStore, ModelNotFound, UnsupportedFormat
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
-from stoker.oci.manifest import Manifest, parse_manifest
+from stoker.oci.manifest import Index, Manifest, parse_manifest
 from stoker.oci.mediatypes import MANIFESTS
 from stoker.store import tags
 from stoker.store.blobs import BlobStore
+from stoker.store.durable import disk_usage
+from stoker.store.fsck import Check, Report
+from stoker.store.gc import Collected, collect
 from stoker.store.layout import Layout, open_layout
 from stoker.store.leases import DURATION, Lease
 from stoker.store.lock import TIMEOUT, StoreLock
@@ -103,6 +106,28 @@ class Store:
         """
         with self.lease(manifest, *(descriptor.digest for _, descriptor in files)):
             return ensure_view(self._layout, self._lock, manifest, files)
+
+    def gc(self) -> Collected:
+        """Remove what nothing names and no lease keeps. Raises CorruptStore, Locked."""
+        return collect(self._layout, self._lock, self._index, everything=False)
+
+    def purge(self) -> Collected:
+        """Remove every model, and all that no living process is working on."""
+        with self._lock.held():
+            self._index.change(lambda _: Index(()))
+        return collect(self._layout, self._lock, self._index, everything=True)
+
+    def fsck(self, *, deep: bool = False, repair: bool = False) -> Report:
+        """Check the structure, with `deep` every byte; `repair` sets bad content aside.
+
+        After a repair nothing listed misses a byte. Raises StorageError, Locked.
+        """
+        check = Check(self._layout, self._lock, self._index, self.blobs)
+        return check.run(deep=deep, repair=repair)
+
+    def disk_usage(self) -> int:
+        """Bytes of all files; a blob and its names in views count once. Raises StorageError."""
+        return disk_usage(self.root)
 
     def _check_complete(self, manifest: Descriptor) -> None:
         if manifest.media_type not in MANIFESTS:

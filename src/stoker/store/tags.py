@@ -16,7 +16,7 @@ from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import MAX_METADATA, Index, index_bytes, parse_index
 from stoker.oci.mediatypes import ANNOTATION_REF_NAME, MANIFESTS
-from stoker.store.durable import disk_errors, replace_file
+from stoker.store.durable import disk_errors, replace_file, storage_error
 from stoker.store.layout import Layout
 
 # A file changed this recently may change again without a new time stamp (ext4 counts in ticks of
@@ -98,6 +98,7 @@ class IndexFile:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._path = str(layout.index)
         self._last: _Read | None = None
 
     def read(self) -> Index:
@@ -119,8 +120,10 @@ class IndexFile:
 
     def _current(self) -> _Read:
         last = self._last
-        with disk_errors("read", self._layout.index):
-            found = self._layout.index.stat()
+        try:
+            found = os.stat(self._path)  # noqa: PTH116  # the warm path: half the time of Path.stat
+        except OSError as error:
+            raise storage_error(error, "read", self._layout.index) from error
         if last and last.stamp == (found.st_mtime_ns, found.st_ino, found.st_size):
             return last
         return self._load()
