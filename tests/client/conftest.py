@@ -1,6 +1,8 @@
 """A stub daemon on TCP for every test that asks for one."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,10 @@ def daemon() -> Iterator[Stub]:
 @pytest.fixture
 def client(daemon: Stub) -> Client:
     return Client(parse_endpoint(daemon.url, origin="test"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose sockets fit in a socket address; pytest's own paths are often too long."""
+    with tempfile.TemporaryDirectory(prefix="st", dir="/tmp") as name:
+        yield Path(name).resolve()

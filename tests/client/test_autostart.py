@@ -38,8 +38,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:R
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "STOKER_HOME": str(tmp_path)}
+def home(short_path: Path) -> dict[str, str]:
+    return {**os.environ, "STOKER_HOME": str(short_path)}
 
 
 def stop(home: dict[str, str]) -> None:
@@ -74,15 +74,23 @@ def test_the_loser_of_the_race_connects_to_the_winner(home: dict[str, str]) -> N
     stop(home)
 
 
+def test_a_daemon_that_refuses_to_start_is_taken_at_its_word(home: dict[str, str]) -> None:
+    words = "import sys; sys.exit('error: port 12434 is in use\\nhint: try --port 12435')"
+    with pytest.raises(Unreachable) as caught:
+        start_daemon(environ=home, command=[sys.executable, "-c", words])
+    assert caught.value.message == "the daemon did not start: port 12434 is in use"
+    assert caught.value.hint == "try --port 12435"
+
+
 def test_a_daemon_that_dies_is_quoted(home: dict[str, str]) -> None:
     paths = paths_of(home)
     paths.logs.mkdir(parents=True)
     log_file(paths).write_text("an old line\n")
-    command = [sys.executable, "-c", "import sys; sys.exit('error: port 12434 is in use')"]
+    command = [sys.executable, "-c", "import no_such_module"]
     with pytest.raises(Unreachable) as caught:
         start_daemon(environ=home, command=command)
     assert "ended with exit code 1; its last words:" in caught.value.message
-    assert "error: port 12434 is in use" in caught.value.message
+    assert "ModuleNotFoundError" in caught.value.message
     assert "an old line" not in caught.value.message
 
 

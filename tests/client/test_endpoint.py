@@ -47,10 +47,10 @@ def test_tls_by_dockers_variable() -> None:
     assert str(endpoint_of(env)) == "https://b:2"
 
 
-def test_without_variables_the_socket_if_there_is_one(tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path)}
+def test_without_variables_the_socket_if_there_is_one(short_path: Path) -> None:
+    env = {"HOME": str(short_path)}
     assert str(endpoint_of(env)) == "http://127.0.0.1:12434"
-    path = tmp_path / ".local/share/stoker/run/stoker.sock"
+    path = short_path / ".local/share/stoker/run/stoker.sock"
     path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -58,7 +58,7 @@ def test_without_variables_the_socket_if_there_is_one(tmp_path: Path) -> None:
     assert endpoint_of(env).may_start
 
 
-def test_a_home_of_its_own_never_means_the_usual_port(tmp_path: Path) -> None:
-    endpoint = endpoint_of({"STOKER_HOME": str(tmp_path)})
-    assert str(endpoint) == f"unix://{tmp_path}/run/stoker.sock"
+def test_a_home_of_its_own_never_means_the_usual_port(short_path: Path) -> None:
+    endpoint = endpoint_of({"STOKER_HOME": str(short_path)})
+    assert str(endpoint) == f"unix://{short_path}/run/stoker.sock"
     assert not endpoint.answers()

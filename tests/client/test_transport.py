@@ -43,8 +43,8 @@ def test_a_call_over_tcp(daemon: Stub) -> None:
     assert daemon.requests[0].headers["accept"] == "application/json"
 
 
-def test_a_call_over_a_unix_socket(tmp_path: Path) -> None:
-    with stub_daemon(unix=tmp_path / "s.sock") as stub:
+def test_a_call_over_a_unix_socket(short_path: Path) -> None:
+    with stub_daemon(unix=short_path / "s.sock") as stub:
         assert transport_of(stub).call("GET", "/version") == b'{"version": "9.9"}\n'
         assert stub.requests[0].headers["host"] == "localhost"
 
@@ -170,3 +170,8 @@ def test_an_answer_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(transport, "_MAX_ANSWER", 100)
     with raw_server(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 200) as endpoint, pytest.raises(ParseError):
         Transport(endpoint).call("GET", "/")
+
+
+def test_an_error_of_the_caller_stays_the_callers(daemon: Stub) -> None:
+    with pytest.raises(BrokenPipeError), transport_of(daemon).stream("GET", "/logs"):
+        raise BrokenPipeError

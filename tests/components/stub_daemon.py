@@ -70,7 +70,8 @@ class Stub:
         for model in self.models:
             full = name if "/" in name else f"ai/{name}"
             full = full if ":" in full.rpartition("/")[2] else f"{full}:latest"
-            if f"docker.io/{full}" in model["tags"] or name == model["id"] or name in model["tags"]:
+            tags = model.get("tags", [])
+            if f"docker.io/{full}" in tags or name in {model["id"], *tags}:
                 return model
         return None
 
@@ -99,13 +100,16 @@ class _Handler(BaseHTTPRequestHandler):
         return "client"
 
     def do_GET(self) -> None:
-        self._handle()
+        with suppress(ConnectionError):  # the client left
+            self._handle()
 
     def do_POST(self) -> None:
-        self._handle()
+        with suppress(ConnectionError):  # the client left
+            self._handle()
 
     def do_DELETE(self) -> None:
-        self._handle()
+        with suppress(ConnectionError):  # the client left
+            self._handle()
 
     def _handle(self) -> None:
         url = urlsplit(self.path)

@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _plain(self, argv: Sequence[str]) -> list[str]:
-        """`--json=true` as `--json`, and `--json=false` not at all."""
+        """`--json=true` as `--json`; `--json=false` as `--no-json` if there is one, or nothing."""
         words: list[str] = []
         for word in argv:
             match = _SWITCH_VALUE.fullmatch(word)
@@ -76,6 +76,8 @@ class Parser(argparse.ArgumentParser):
                 words.append(word)
             elif match[2].lower() == "true":
                 words.append(match[1])
+            elif (opposite := f"--no-{match[1][2:]}") in self._switches:
+                words.append(opposite)
         return words
 
     def check_count(self, words: Sequence[str]) -> None:

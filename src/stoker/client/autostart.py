@@ -23,6 +23,7 @@ _GRACE: Final = 0.5
 _POLL: Final = 0.02
 _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 8192
+_HERE: Final = "this machine"
 _MAX_LOG: Final = 16 * 1024 * 1024
 
 
@@ -141,14 +142,19 @@ def _absolute(env: Mapping[str, str], paths: Paths) -> dict[str, str]:
 
 def _failed(child: subprocess.Popen[bytes], log: Path, began: int) -> Unreachable:
     code = child.poll()
+    tail = log_tail(log, since=began)
+    # The daemon's own last words, when it could choose them, are better than anything we know.
+    said = [line.removeprefix("error: ") for line in tail if line.startswith("error: ")]
+    if code is not None and said:
+        advice = [line.removeprefix("hint: ") for line in tail if line.startswith("hint: ")]
+        hint = advice[-1] if advice else None
+        return Unreachable(f"the daemon did not start: {said[-1]}", origin=_HERE, hint=hint)
     why = (
-        f"did not answer within {START_TIMEOUT:g} s"
-        if code is None
-        else f"ended with exit code {code}"
+        f"ended with exit code {code}" if code is not None else f"is silent for {START_TIMEOUT:g} s"
     )
-    tail = "".join(f"\n  {line}" for line in log_tail(log, since=began))
+    quote = "".join(f"\n  {line}" for line in tail)
     return Unreachable(
-        f"the daemon {why}{'; its last words:' if tail else ''}{tail}",
-        origin="this machine",
+        f"the daemon {why}{'; its last words:' if tail else ''}{quote}",
+        origin=_HERE,
         hint=f"run it in the foreground: stoker serve (its log is {log})",
     )

@@ -34,9 +34,12 @@ _MAX_ERROR: Final = 64 * 1024
 class Stream:
     """The body of a successful answer while it arrives. Made by `Transport.stream`."""
 
-    def __init__(self, response: http.client.HTTPResponse, origin: str) -> None:
+    def __init__(
+        self, response: http.client.HTTPResponse, origin: str, timeout: float | None
+    ) -> None:
         self._response = response
         self._origin = origin
+        self._timeout = timeout
         self._missing = int(response.getheader("Content-Length") or -1)
 
     def chunks(self) -> Iterator[bytes]:
@@ -65,13 +68,16 @@ class Stream:
         return bytes(body)
 
     def _read(self) -> bytes:
-        # read1, because read would wait for a full buffer and hold back the first tokens.
-        data = self._response.read1(65536)
+        try:
+            # read1, because read would wait for a full buffer and hold back the first tokens.
+            data = self._response.read1(65536)
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(error, self._origin, self._timeout) from error
         if self._missing > 0:
             self._missing -= len(data)
             if not data:
                 # http.client reports a short body only for read(), not for read1().
-                raise http.client.IncompleteRead(b"", self._missing)
+                raise _unreachable(http.client.IncompleteRead(b""), self._origin, self._timeout)
         return data
 
 
@@ -115,16 +121,19 @@ class Transport:
         connection = _Connection(self.endpoint)
         response: http.client.HTTPResponse | None = None
         try:
-            connection.connect()
-            connection.link.settimeout(timeout)
-            target = f"{self._prefix}{route}{'?' + urlencode(query) if query else ''}"
-            connection.request(method, target, body=body, headers=self._headers(body, headers))
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise _refusal(response, self._name)
-            yield Stream(response, self._name)
-        except (OSError, http.client.HTTPException) as error:
-            raise _unreachable(error, self._name, timeout) from error
+            # Only what happens here is translated: an OSError of the caller's block is his own.
+            try:
+                connection.connect()
+                connection.link.settimeout(timeout)
+                target = f"{self._prefix}{route}{'?' + urlencode(query) if query else ''}"
+                connection.request(method, target, body=body, headers=self._headers(body, headers))
+                response = connection.getresponse()
+                refused = _refusal(response, self._name) if response.status >= 400 else None
+            except (OSError, http.client.HTTPException) as error:
+                raise _unreachable(error, self._name, timeout) from error
+            if refused is not None:
+                raise refused
+            yield Stream(response, self._name, timeout)
         finally:
             if response is not None:
                 response.close()
