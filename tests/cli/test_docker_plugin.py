@@ -106,7 +106,7 @@ def test_the_docker_client_finds_and_runs_it(stoker: Stoker, config: Path, daemo
     assert " Version:    9.9\n" in version.stdout
     assert docker("-D", "model", "ls", "-q").stdout == "354bf30d0aa3\n"
     assert docker("model", "run", "smollm2", "hi").stdout == "Hello there\n"
-    assert docker("help", "model", "run").stdout.startswith("usage: docker model run")
+    assert docker("help", "model", "run").stdout.startswith("Usage:  docker model run")
     assert "docker model run pilot" in docker("model", "--help").stdout
     assert "pull\tDownload a model" in docker("__complete", "model", "pul").stdout
     wrong = docker("model", "pull")

@@ -22,7 +22,7 @@ def test_every_command_has_its_module_and_its_help(command: object, stoker: Stok
     assert issubclass(module.Options, Options)
     outcome = stoker(name, "--help")
     assert outcome.code == 0
-    assert outcome.out.startswith(f"usage: stoker {name}")
+    assert outcome.out.startswith(f"Usage:  stoker {name}")
     assert stoker("help", name).out == outcome.out
 
 
@@ -143,7 +143,7 @@ def parse(*argv: str) -> Flags:
     assert command is not None
     parser = Parser(command, "stoker")
     parser.switch("--json", help="")
-    parser.flag("--name")
+    parser.flag("--name", value="N", help="")
     return parser.read(argv, Flags())
 
 

@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from stoker.cli.errors import UsageError
 from stoker.cli.table import Command
@@ -21,9 +21,16 @@ class Options(argparse.Namespace):
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
-_LAYOUT: Final = argparse.RawDescriptionHelpFormatter
 # Go's flags take a value for a switch too, and people paste such lines.
 _SWITCH_VALUE: Final = re.compile(r"(--[a-z-]+)=(true|false)", re.IGNORECASE)
+
+
+class Flag(NamedTuple):
+    """One line of help; `value` is empty for a switch."""
+
+    names: tuple[str, ...]
+    value: str
+    help: str
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,29 +39,47 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: Command, program: str) -> None:
         self.command = command
         self.program = program
-        self.flags: list[str] = []
-        self._switches: set[str] = set()
-        super().__init__(
-            prog=f"{program} {command.name}",
-            usage=f"{program} {command.name} {command.usage or ''}".rstrip() + " [OPTIONS]",
-            description=f"{command.summary}.".replace("?.", "?"),
-            formatter_class=_LAYOUT,
-            allow_abbrev=False,
-            add_help=False,
-        )
-        self.add_argument("-h", "--help", action="help", help="show this text")
-        self.switch("--debug", help="show tracebacks and timings")
+        self.flags: list[Flag] = []
+        super().__init__(prog=f"{program} {command.name}", allow_abbrev=False, add_help=False)
+        self.add_argument("-h", "--help", action="help")
+        self.add_argument("--debug", action="store_true")
 
-    def flag(self, *names: str, kind: Callable[[str], object] = str, **options: Any) -> None:
-        """A flag with a value."""
-        self.flags += names
-        self.add_argument(*names, type=kind, **options)
+    def flag(
+        self,
+        *names: str,
+        value: str,
+        help: str,  # noqa: A002  # argparse's own word
+        kind: Callable[[str], object] = str,
+        default: object = None,
+        choices: Sequence[str] | None = None,
+    ) -> None:
+        """A flag with a value of that kind."""
+        self.flags.append(Flag(names, value, help))
+        self.add_argument(*names, type=kind, default=default, choices=choices)
 
-    def switch(self, *names: str, help: str) -> None:  # noqa: A002  # argparse's own word
+    def switch(self, *names: str, help: str) -> None:  # noqa: A002
         """A flag that is there or not; `--name=false` is understood too."""
-        self.flags += names
-        self._switches.update(names)
-        self.add_argument(*names, action="store_true", help=help)
+        self.flags.append(Flag(names, "", help))
+        self.add_argument(*names, action="store_true")
+
+    def format_help(self) -> str:
+        """Usage, summary, options, notes. argparse's own layout changes with Python's version."""
+        usage = " ".join(word for word in (self.prog, self.command.usage, "[OPTIONS]") if word)
+        common = [
+            Flag(("--debug",), "", "show tracebacks and timings"),
+            Flag(("-h", "--help"), "", "show this text"),
+        ]
+        lines = [(_spelled(flag), flag.help) for flag in (*self.flags, *common)]
+        width = max(len(left) for left, _ in lines)
+        options = "\n".join(f"  {left:<{width}}  {text}" for left, text in lines)
+        summary = self.command.summary
+        blocks = [
+            f"Usage:  {usage}",
+            summary if summary.endswith("?") else f"{summary}.",
+            f"Options:\n{options}",
+            self.epilog or "",
+        ]
+        return "\n\n".join(block for block in blocks if block) + "\n"
 
     def read(self, argv: Sequence[str], options: O) -> O:
         """Fill in `options` from what follows the command's name."""
@@ -69,14 +94,15 @@ class Parser(argparse.ArgumentParser):
 
     def _plain(self, argv: Sequence[str]) -> list[str]:
         """`--json=true` as `--json`; `--json=false` as `--no-json` if there is one, or nothing."""
+        switches = {name for flag in self.flags if not flag.value for name in flag.names}
         words: list[str] = []
         for word in argv:
             match = _SWITCH_VALUE.fullmatch(word)
-            if match is None or match[1] not in self._switches:
+            if match is None or match[1] not in switches:
                 words.append(word)
             elif match[2].lower() == "true":
                 words.append(match[1])
-            elif (opposite := f"--no-{match[1][2:]}") in self._switches:
+            elif (opposite := f"--no-{match[1][2:]}") in switches:
                 words.append(opposite)
         return words
 
@@ -106,6 +132,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it does not like something."""
         raise UsageError(message, hint=f"see '{self.prog} --help'")
+
+
+def _spelled(flag: Flag) -> str:
+    """Long names under long names, whether there is a short one or not."""
+    names = ", ".join(flag.names) if len(flag.names) > 1 else f"    {flag.names[0]}"
+    return f"{names} {flag.value}".rstrip()
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

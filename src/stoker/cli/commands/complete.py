@@ -42,7 +42,7 @@ def _candidates(before: Sequence[str], last: str, program: str) -> Iterator[str]
 def _flags(command: Command, program: str) -> list[str]:
     parser = Parser(command, program)
     import_module(f"stoker.cli.commands.{command.module}").arguments(parser)
-    return [name for name in parser.flags if name.startswith("--")]
+    return [name for flag in parser.flags for name in flag.names if name.startswith("--")]
 
 
 def _models(program: str) -> list[str]:

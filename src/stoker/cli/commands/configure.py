@@ -28,28 +28,32 @@ class Options(cli.Options):
 
 def arguments(parser: cli.Parser) -> None:
     flag = parser.flag
-    flag("--context-size", kind=int, metavar="N", help="tokens; -1 for what the model can do")
-    flag("--mode", default="", choices=MODES, metavar="MODE", help=", ".join(MODES))
-    flag("--keep-alive", metavar="TIME", help="how long it stays loaded: 5m, 1h, 0, -1 (for ever)")
+    flag("--context-size", kind=int, value="N", help="tokens; -1 for what the model can do")
+    flag("--mode", default="", choices=MODES, value="MODE", help=", ".join(MODES))
+    flag("--keep-alive", value="TIME", help="how long it stays loaded: 5m, 1h, 0, -1 (for ever)")
     parser.switch("--think", help="let the model reason")
     parser.switch("--no-think", help="do not let it (also --think=false)")
     flag(
         "--speculative-draft-model",
         default="",
-        metavar="MODEL",
+        value="MODEL",
         help="small model that drafts tokens",
     )
-    flag("--speculative-num-tokens", kind=int, default=0, metavar="N", help="tokens per draft")
+    flag("--speculative-num-tokens", kind=int, default=0, value="N", help="tokens per draft")
     flag(
-        "--speculative-min-acceptance-rate", kind=float, default=0.0, metavar="X", help="of a draft"
+        "--speculative-min-acceptance-rate",
+        kind=float,
+        default=0.0,
+        value="X",
+        help="least share of a draft to accept",
     )
     flag(
         "--hf_overrides",
         default="{}",
-        metavar="JSON",
+        value="JSON",
         help="vLLM: overrides for the model's config.json",
     )
-    flag("--gpu-memory-utilization", kind=float, metavar="X", help="vLLM: 0 to 1")
+    flag("--gpu-memory-utilization", kind=float, value="X", help="vLLM: share of the GPU, 0 to 1")
     parser.epilog = (
         "All settings are replaced; flags after -- go to the engine as they are:\n"
         f"  {parser.program} configure smollm2 --context-size 8192 -- --temp 0.1\n"

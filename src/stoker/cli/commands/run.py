@@ -31,9 +31,9 @@ class Options(cli.Options):
 def arguments(parser: cli.Parser) -> None:
     flag, switch = parser.flag, parser.switch
     switch("-d", "--detach", help="load the model and return")
-    flag("--system", default="", metavar="TEXT", help="what the model is told before your prompt")
-    flag("--backend", default="", metavar="NAME", help="engine to use: llama.cpp, vllm")
-    flag("--color", default="no", metavar="WHEN", help="auto, yes or no (default no)")
+    flag("--system", default="", value="TEXT", help="what the model is told before your prompt")
+    flag("--backend", default="", value="NAME", help="engine to use: llama.cpp, vllm")
+    flag("--color", default="no", value="WHEN", help="auto, yes or no (default no)")
     switch("--json", help="print the answer with its usage as JSON")
     parser.epilog = (
         "Without MODEL it is the bundled 'pilot'. Without PROMPT it is a chat.\n"

@@ -17,14 +17,14 @@ class Options(cli.Options):
 def arguments(parser: cli.Parser) -> None:
     add_listen_flags(parser)
     flag = parser.flag
-    flag("--models-path", metavar="DIR", help="where models are kept")
-    flag("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
+    flag("--models-path", value="DIR", help="where models are kept")
+    flag("--log-level", value="LEVEL", help="debug, info, warning or error (info)")
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
     """The two flags that every command starting a daemon has."""
-    parser.flag("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
-    parser.flag("--port", kind=int, metavar="N", help="port to listen on (12434)")
+    parser.flag("--host", value="ADDRESS", help="address to listen on (127.0.0.1)")
+    parser.flag("--port", kind=int, value="N", help="port to listen on (12434)")
 
 
 def daemon_flags(**values: object) -> list[str]:

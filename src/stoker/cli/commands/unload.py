@@ -14,7 +14,7 @@ class Options(cli.Options):
 
 def arguments(parser: cli.Parser) -> None:
     parser.switch("--all", help="every loaded model")
-    parser.flag("--backend", default="", metavar="NAME", help="only on this engine")
+    parser.flag("--backend", default="", value="NAME", help="only on this engine")
     parser.switch("--json", help="print the count as JSON")
 
 
