@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.components.debian import ensure_debian_parts
-
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest, manifest_bytes
 from stoker.oci.mediatypes import DOCKER_CONFIG_V01, DOCKER_GGUF, OCI_MANIFEST
+from tests.components.debian import ensure_debian_parts
 
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 _START_SECONDS = 15.0
@@ -22,9 +21,9 @@ _START_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Htpasswd:
-    """Flavour: Basic authentication. `line` is `user:<bcrypt hash>`."""
+    """Flavour: Basic authentication. `line` is `user:<bcrypt hash>`, of reader:swordfish."""
 
-    line: str
+    line: str = "reader:$2b$04$0jCUnFUsdkzUS5JW0pMmx.qavwGEsQJ/H1SbGLUOvUY5e306wq9Ne"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from stoker.registry.credentials import Credential
 from stoker.registry.errand import Errand
 from stoker.registry.failures import answer_error
 from stoker.registry.network import Fence, Reach
+from stoker.registry.place import host_name
 from stoker.registry.realm import check_realm
 from stoker.registry.request import Request
 from stoker.registry.tokens import Grant, TokenCache, read_grant, token_request
@@ -71,7 +72,7 @@ def authorize(
 
     At most one round of asking: a registry that refuses a brand-new token has decided.
     """
-    host = registry.authority
+    host = host_name(registry)
     known = cache.header(host, errand.scopes)
     answer = yield from _send(request.with_authorization(known))
     if answer.status != 401:
@@ -117,7 +118,7 @@ def _token(
     scopes = errand.scopes | _scopes_of(challenge)
     request = token_request(realm, service=service, scopes=scopes, credential=credential)
     answer = yield from _send(request, fence)
-    host = realm.authority
+    host = host_name(realm)
     if answer.status == 200:
         return read_grant(answer.body, host)
     if answer.status == 429 or answer.status >= 500:

@@ -16,6 +16,7 @@ from stoker.registry.errand import Errand
 from stoker.registry.failures import MAX_ERROR_BODY, answer_error
 from stoker.registry.http import Response, Transport
 from stoker.registry.network import Fence
+from stoker.registry.place import host_name
 from stoker.registry.request import Request
 from stoker.registry.tokens import MAX_TOKEN_ANSWER, TokenCache
 
@@ -56,7 +57,7 @@ class Endpoint:
     @property
     def host(self) -> str:
         """What errors call it."""
-        return self.base.authority
+        return host_name(self.base)
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> URL:
         """The URL of `/v2/<path>`; path parts were checked when their reference was parsed."""

@@ -21,6 +21,7 @@ from stoker.registry.failures import Broken, connection_error
 from stoker.registry.lanes import Lanes
 from stoker.registry.network import Fence, Names, Reach, refused
 from stoker.registry.options import RegistryOptions
+from stoker.registry.place import host_name
 from stoker.registry.redirect import next_hop
 from stoker.registry.request import Request
 from stoker.registry.retry import IDEMPOTENT, is_transient, parse_retry_after
@@ -48,7 +49,7 @@ class Response:
     @property
     def host(self) -> str:
         """Who answered: host and explicit port, never a path or query."""
-        return self.url.authority.rpartition("@")[2]
+        return host_name(self.url)
 
     @property
     def content_length(self) -> int | None:
@@ -169,7 +170,7 @@ class Transport:
             high = reach if fence is None else min(fence.high, reach)
             fence = Fence(fence.low if fence else Reach.PUBLIC, high)
             if request.secret_body and hop.url.origin() != url.origin():
-                raise refused(hop.url.authority, "a redirect would give it somebody else's token")
+                raise refused(host_name(hop.url), "a redirect would give it somebody else's token")
             url, headers = hop.url, dict(hop.headers)
         host = str(request.url.host)
         raise RegistryError(f"{host} redirects more than {MAX_REDIRECTS} times", origin=host)
@@ -181,7 +182,7 @@ class Transport:
         timeouts = self._options.timeouts
         size = len(request.body) if request.body is not None else 0
         deadline = timeouts.connect + timeouts.first_byte + size / timeouts.slowest_upload
-        host = url.authority
+        host = host_name(url)
         try:
             async with asyncio.timeout(deadline):
                 raw = await lane.session.request(

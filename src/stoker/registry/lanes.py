@@ -13,6 +13,7 @@ from yarl import URL
 
 from stoker.registry.network import Fence, LaneResolver, Names, Reach, literal_of, refused
 from stoker.registry.options import RegistryOptions
+from stoker.registry.place import host_name
 from stoker.registry.proxy import proxy_for
 from stoker.registry.tls import TlsContexts
 
@@ -50,7 +51,7 @@ class Lanes:
         reach = await self._reach(host, proxied=proxy is not None)
         if fence is not None and not self._is_trusted(url):
             fence.check(host, reach)
-        tls = await self._tls.context(authority_of(url)) if url.scheme == "https" else True
+        tls = await self._tls.context(host_name(url)) if url.scheme == "https" else True
         return Lane(self._session(None if proxy else reach), reach, tls, proxy)
 
     async def _reach(self, host: str, *, proxied: bool) -> Reach:
@@ -67,7 +68,7 @@ class Lanes:
 
     def _is_trusted(self, url: URL) -> bool:
         trusted = self._options.trusted_hosts
-        return url.authority in trusted or str(url.raw_host) in trusted
+        return host_name(url) in trusted or str(url.raw_host) in trusted
 
     def _session(self, reach: Reach | None) -> aiohttp.ClientSession:
         session = self._sessions.get(reach)
@@ -88,8 +89,3 @@ class Lanes:
             )
             self._sessions[reach] = session
         return session
-
-
-def authority_of(url: URL) -> str:
-    """`host` or `host:port` when the port is not the scheme's own, as users write it."""
-    return url.authority.rpartition("@")[2]

@@ -6,6 +6,7 @@ from yarl import URL
 
 from stoker.base.errors import Denied
 from stoker.registry.network import Reach, literal_of
+from stoker.registry.place import host_name
 
 # Registries whose token service lives under another registered domain.
 _KNOWN: Final = frozenset({("nvcr.io", "authn.nvidia.com"), ("lscr.io", "ghcr.io")})
@@ -36,7 +37,7 @@ def check_realm(
     any other private host, since a company's token service often has a name of its own; so that
     no public host gets the password then, the second value is PRIVATE.
     """
-    host = registry.authority
+    host = host_name(registry)
     try:
         url = URL(realm)
         usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
@@ -46,11 +47,11 @@ def check_realm(
         raise Denied(f"{host} names a token service that is no plain URL", origin=host)
     if registry.scheme == "https" and url.scheme == "http":
         raise Denied(
-            f"{host} wants the password sent without TLS to {url.authority}; refused", origin=host
+            f"{host} wants the password sent without TLS to {host_name(url)}; refused", origin=host
         )
     ours, theirs = str(registry.raw_host).lower(), str(url.raw_host).lower()
     url = url.with_fragment(None)
-    if ours == theirs or (ours, theirs) in _KNOWN or {theirs, url.authority} & trusted:
+    if ours == theirs or (ours, theirs) in _KNOWN or {theirs, host_name(url)} & trusted:
         return url, Reach.PUBLIC
     domain = registered_domain(ours)
     if domain and domain == registered_domain(theirs):
@@ -58,9 +59,9 @@ def check_realm(
     if reach is not Reach.PUBLIC:
         return url, Reach.PRIVATE
     raise Denied(
-        f"{host} names a token service elsewhere, {url.authority}; refused",
+        f"{host} names a token service elsewhere, {host_name(url)}; refused",
         origin=host,
-        hint=f"if you trust it, set STOKER_TRUSTED_HOSTS={url.authority}",
+        hint=f"if you trust it, set STOKER_TRUSTED_HOSTS={host_name(url)}",
     )
 
 

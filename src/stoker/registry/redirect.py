@@ -7,6 +7,7 @@ from typing import Final
 from yarl import URL
 
 from stoker.base.errors import Denied, RegistryError
+from stoker.registry.place import host_name
 
 # Headers that speak for the user; they stay with the origin they were meant for.
 _PERSONAL: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -45,7 +46,7 @@ def target_of(url: URL, location: str) -> URL:
 
     The text is taken as encoded already, since signed URLs must not be quoted anew.
     """
-    host = url.authority.rpartition("@")[2]
+    host = host_name(url)
     try:
         target = url.join(URL(location, encoded=True))
         port = target.port
