@@ -4,9 +4,9 @@ A registry, a Hugging Face repository, the local store and plain files all have 
 descriptor; `transfer/copy` is the only thing that moves it from one to the other.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from stoker.oci.descriptor import Descriptor
 
@@ -59,6 +59,22 @@ class Ingest(Protocol):
 
     async def commit(self) -> None:
         """Check size and digest, make durable, publish. Raises SizeMismatch, DigestMismatch."""
+        ...
+
+
+@runtime_checkable
+class RangedIngest(Ingest, Protocol):
+    """An Ingest that also takes content out of order. `offset` is then the part without a hole."""
+
+    def missing(self) -> Sequence[tuple[int, int]]:
+        """What is not here yet: from, up to and not including; in order."""
+        ...
+
+    async def write_at(self, offset: int, data: bytes) -> None:
+        """Write anywhere; several may be under way. Raises SizeMismatch, StorageError.
+
+        Large pieces (1 MiB and more) are meant: nothing is buffered.
+        """
         ...
 
 

@@ -7,15 +7,16 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Self, final
 
 from stoker.base.errors import CorruptStore, ModelNotFound, ParseError, SizeMismatch, StorageError
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, split_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.store.durable import disk_errors
-from stoker.store.ingest import DiskIngest, PresentIngest, is_present, open_ingest
+from stoker.store.ingest import DiskIngest, PresentIngest, open_ingest
 from stoker.store.layout import Layout
+from stoker.store.partial import is_present
 from stoker.store.tags import IndexFile
 from stoker.store.threads import ended, start, to_end
 
@@ -25,35 +26,62 @@ READ: Final = 1024 * 1024
 
 @final
 class FileBody:
-    """A Body over an open file, one read ahead."""
+    """A Body over an open file, one read ahead. Iterated once; `close` before the file."""
 
     def __init__(self, file: int, path: Path, offset: int, end: int) -> None:
         self._file = file
         self._path = path
         self._end = end
+        self._position = offset
         self.offset: Final = offset
+        self._ahead: asyncio.Future[bytes] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        position = self.offset
-        ahead = self._read(position)
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._position >= self._end:
+            raise StopAsyncIteration
+        reading = self._ahead or self._read()
+        # Kept until it is done: a cancelled reader leaves it to `close`.
+        self._ahead = reading
+        await asyncio.wait([reading])
+        self._ahead = None
+        with disk_errors("read", self._path):
+            chunk = reading.result()
+        if not chunk:
+            raise CorruptStore(
+                f"{self._path} ends at byte {self._position}, {self._end} were expected",
+                hint="`stoker fsck --repair`, then pull the model again",
+            )
+        self._position += len(chunk)
+        if self._position < self._end:
+            self._ahead = self._read()
+        return chunk
+
+    async def close(self) -> None:
+        """Wait for the read under way: it must not outlive its descriptor."""
+        if self._ahead:
+            await ended(self._ahead)
+            self._ahead = None
+
+    def _read(self) -> asyncio.Future[bytes]:
+        return start(os.pread, self._file, min(READ, self._end - self._position), self._position)
+
+
+@contextlib.asynccontextmanager
+async def open_file(path: Path, offset: int, end: int) -> AsyncIterator[FileBody]:
+    """A Body of bytes `offset` to `end` of a file. Raises StorageError."""
+    with disk_errors("read", path):
+        file = os.open(path, os.O_RDONLY)
+    body = FileBody(file, path, offset, end)
+    try:
+        yield body
+    finally:
         try:
-            while position < self._end:
-                await ended(ahead)
-                with disk_errors("read", self._path):
-                    chunk = ahead.result()
-                if not chunk:
-                    raise CorruptStore(
-                        f"{self._path} ends at byte {position}, {self._end} were expected",
-                        hint="`stoker fsck --repair`, then pull the model again",
-                    )
-                position += len(chunk)
-                ahead = self._read(position)
-                yield chunk
+            await body.close()
         finally:
-            await ended(ahead)
-
-    def _read(self, position: int) -> asyncio.Future[bytes]:
-        return start(os.pread, self._file, min(READ, max(0, self._end - position)), position)
+            os.close(file)
 
 
 @final
@@ -119,12 +147,8 @@ class BlobStore:
                 hint="`stoker fsck --repair`, then pull the model again",
             )
         end = descriptor.size if length is None else min(descriptor.size, at + length)
-        with disk_errors("read", path):
-            file = os.open(path, os.O_RDONLY)
-        try:
-            yield FileBody(file, path, at, end)
-        finally:
-            os.close(file)
+        async with open_file(path, at, end) as body:
+            yield body
 
     async def exists(self, descriptor: Descriptor) -> bool:
         return self.has(descriptor)
@@ -149,26 +173,25 @@ class BlobStore:
         The file itself stays its owner's: it is never hard-linked, because a later write to it
         would reach into the store. Raises SizeMismatch, DigestMismatch, StorageError.
         """
-        with disk_errors("read", path):
-            file = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(file).st_size
-            if size != descriptor.size:
-                raise SizeMismatch(f"{path} has {size} bytes, {descriptor.size} were expected")
-            async with self.ingest(descriptor) as into:
-                cloned = (
-                    into.offset == 0 and isinstance(into, DiskIngest) and await into.clone(file)
-                )
-                if not cloned:
-                    async for chunk in FileBody(file, path, into.offset, size):
+        size = await to_end(_size_of, path)
+        if size != descriptor.size:
+            raise SizeMismatch(f"{path} has {size} bytes, {descriptor.size} were expected")
+        async with self.ingest(descriptor) as into:
+            cloned = isinstance(into, DiskIngest) and await into.clone(path)
+            if not cloned:
+                async with open_file(path, into.offset, size) as body:
+                    async for chunk in body:
                         await into.write(chunk)
-                await into.commit()
-        finally:
-            os.close(file)
+            await into.commit()
 
     async def verify(self, digest: Digest) -> bool:
         """Read all of it and compare. Takes 0.6 s per GB. False when missing or wrong."""
         return await to_end(hash_matches, self.path_of(digest), digest)
+
+
+def _size_of(path: Path) -> int:
+    with disk_errors("read", path):
+        return path.stat().st_size
 
 
 def hash_matches(path: Path, digest: Digest) -> bool:

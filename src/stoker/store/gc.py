@@ -16,7 +16,8 @@ from stoker.oci.mediatypes import MANIFESTS
 from stoker.store.durable import disk_errors
 from stoker.store.layout import Layout
 from stoker.store.leases import leased
-from stoker.store.lock import StoreLock, is_current, try_flock
+from stoker.store.lock import StoreLock
+from stoker.store.partial import JOURNAL, abandon
 from stoker.store.tags import IndexFile
 from stoker.store.views import BUILDING
 
@@ -137,16 +138,11 @@ def _sweep_partials(layout: Layout, kept: frozenset[Digest], now: float, age: fl
     names = {"-".join(split_digest(digest)) for digest in kept}
     freed = 0
     for path in layout.partials.iterdir():
-        if path.name in names or now - path.lstat().st_mtime < age:
-            continue
-        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        try:
-            # Its writer, if there is one, holds this lock.
-            if try_flock(file) and is_current(file, path):
-                freed += os.fstat(file).st_size
-                path.unlink()
-        finally:
-            os.close(file)
+        if path.name.endswith(JOURNAL):
+            if not path.with_name(path.name.removesuffix(JOURNAL)).exists():
+                path.unlink(missing_ok=True)
+        elif path.name not in names and now - path.lstat().st_mtime >= age:
+            freed += abandon(path)
     return freed
 
 

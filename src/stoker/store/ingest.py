@@ -1,12 +1,11 @@
-"""Content on its way in: resumable, hashed as it comes, published whole or not at all.
+"""Content on its way in: resumable, hashed while it comes, published whole or not at all.
 
-The bytes collect in `.stoker/ingest/<digest>`, locked by their one writer. `commit` checks size
-and digest, makes the file durable and read-only, and renames it to where readers look.
+Bytes in order are hashed from memory. What an earlier writer left, and what comes out of order, is
+read back and hashed behind the writing, so that nothing waits for it before the end.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -15,82 +14,97 @@ from typing import Final, final
 
 from stoker.base.errors import DigestMismatch, SizeMismatch, StorageError
 from stoker.oci.descriptor import Descriptor
-from stoker.oci.digest import Digest, Hasher, hasher_for, split_digest
-from stoker.store.durable import disk_errors, sync_directory, sync_file, write_all
+from stoker.oci.digest import Hasher, hasher_for, split_digest
+from stoker.store.durable import disk_errors
 from stoker.store.layout import Layout
-from stoker.store.lock import is_current, try_flock
+from stoker.store.partial import Partial, Refusal, claim
+from stoker.store.ranges import Range, Ranges
 from stoker.store.threads import ended, start, to_end
 
 # Bytes handed to the threads at once: large enough that a hand-over (0.1 ms) does not matter,
 # small enough that memory does not either (two batches for each blob under way).
 BATCH: Final = 2 * 1024 * 1024
-_READ: Final = 4 * 1024 * 1024
+# How much must lie unhashed before a thread goes after it.
+_BEHIND: Final = 8 * 1024 * 1024
 # How often a second writer of the same content looks whether the first is done. Seconds.
 _LOOK: Final = 0.05
 
 
 @final
 class DiskIngest:
-    """The one writer of one blob. Made by `open_ingest`."""
+    """The one writer of one blob. A RangedIngest."""
 
-    def __init__(self, layout: Layout, descriptor: Descriptor, file: int) -> None:
-        self._layout = layout
+    def __init__(self, descriptor: Descriptor, partial: Partial) -> None:
         self._descriptor = descriptor
-        self._file = file
-        self._hasher: Hasher = hasher_for(descriptor.digest)
-        # Accepted bytes; those in `_pending` and in `_busy` are not in the file yet.
-        self._offset = 0
-        self._written = 0
+        self._partial = partial
+        self._held = Ranges()
+        # Bytes in order that were accepted but are not in `_held` yet.
         self._pending: list[bytes] = []
-        self._busy: tuple[asyncio.Future[None], ...] = ()
+        self._pending_size = 0
+        self._writing: asyncio.Future[None] | None = None
+        self._feeding: asyncio.Future[None] | None = None
+        self._turning = asyncio.Lock()
+        # The hash has seen this many bytes; one thread at a time feeds it, from memory or the file.
+        self._hashed = 0
+        self._hasher: Hasher = hasher_for(descriptor.digest)
+        self._hashing: asyncio.Future[int] | None = None
+        self._stop = threading.Event()
         self._failure: StorageError | None = None
         self._committed = False
 
     @property
     def offset(self) -> int:
-        return self._offset
+        return self._held.prefix + self._pending_size
 
     async def resume(self) -> None:
-        """Take over what an earlier writer left. Reads and hashes all of it, in a thread."""
-        held = os.fstat(self._file).st_size
-        if held > self._descriptor.size:
+        """Take over what an earlier writer left. Its hash is made up for later."""
+        self._held = await to_end(self._partial.load)
+        if self._held.clipped(self._descriptor.size).count != self._held.count:
             # More than there can be: not ours to guess which part is right.
             await self.restart()
-            return
-        stop = threading.Event()
-        reading = start(_hash_file, self._file, held, self._hasher, stop)
-        await ended(reading, stop=stop.set)
-        self._offset = self._written = reading.result()
 
     async def write(self, chunk: bytes) -> None:
-        if self._failure:
-            raise self._failure
-        if self._offset + len(chunk) > self._descriptor.size:
-            raise SizeMismatch(
-                f"{self._descriptor.digest}: more than the promised {self._descriptor.size} bytes"
-            )
+        self._check(self.offset + len(chunk))
         self._pending.append(chunk)
-        self._offset += len(chunk)
-        if self._offset - self._written >= BATCH:
+        self._pending_size += len(chunk)
+        if self._pending_size >= BATCH:
             await self._hand_over()
 
+    def missing(self) -> tuple[Range, ...]:
+        return self._held.missing(self._descriptor.size)
+
+    async def write_at(self, offset: int, data: bytes) -> None:
+        self._check(offset + len(data))
+        async with self._turning:
+            await self._flush()
+            if not self._partial.has_journal:
+                await to_end(self._partial.begin_journal, self._held)
+        try:
+            await to_end(self._partial.write_out_of_order, data, offset)
+        except StorageError as error:
+            self._failure = error
+            raise
+        self._held.add(offset, offset + len(data))
+        self._follow()
+
     async def restart(self) -> None:
-        await ended(*self._busy)
-        self._busy, self._failure = (), None
+        await self._quiet()
+        self._failure = None
         self._pending.clear()
-        with disk_errors("truncate", self._partial):
-            os.ftruncate(self._file, 0)
+        self._pending_size = 0
+        await to_end(self._partial.truncate)
+        self._held = Ranges()
         self._hasher = hasher_for(self._descriptor.digest)
-        self._offset = self._written = 0
+        self._hashed = 0
 
     async def commit(self) -> None:
         if self._committed:
             return
         await self._flush()
         wanted = self._descriptor
-        if self._offset != wanted.size:
-            raise SizeMismatch(f"{wanted.digest}: {self._offset} of {wanted.size} bytes arrived")
-        found = self._hasher.hexdigest()
+        if self.offset != wanted.size:
+            raise SizeMismatch(f"{wanted.digest}: {self.offset} of {wanted.size} bytes arrived")
+        found = await self._digest()
         if found != split_digest(wanted.digest)[1]:
             # Nothing tells which byte is wrong, so nothing of it is worth keeping.
             await self.restart()
@@ -98,73 +112,123 @@ class DiskIngest:
                 f"the content is not {wanted.digest} but has the digest {found}",
                 hint="it was damaged on the way or at its source; try again",
             )
-        await to_end(self._publish)
+        await to_end(self._partial.publish)
         self._committed = True
 
-    async def clone(self, source: int) -> bool:
-        """Try to share the blocks of an open file with us, then hash them. False: cannot."""
-        if not await to_end(_reflink, source, self._file):
+    async def clone(self, path: Path) -> bool:
+        """Try to share the blocks of a file with an empty ingest. False: cannot."""
+        if self.offset or self.missing() != ((0, self._descriptor.size),):
             return False
-        await self.resume()
-        return True
+        with disk_errors("read", path):
+            source = os.open(path, os.O_RDONLY)
+        try:
+            cloned = await to_end(self._partial.clone, source)
+        finally:
+            os.close(source)
+        if cloned:
+            await self.resume()
+        return cloned
 
     async def close(self) -> None:
-        """Keep what has arrived for the next writer; without a byte there is nothing to keep."""
+        """Keep what has arrived for the next writer."""
         try:
-            # The disk may be full; then the file just ends earlier.
-            with contextlib.suppress(StorageError):
-                await self._flush()
+            if not self._committed:
+                # The disk may be full; then the file just ends earlier.
+                with contextlib.suppress(StorageError):
+                    await self._flush()
+                    if self._partial.has_journal and not self._held.has_holes:
+                        await to_end(self._partial.settle, self._held)
         finally:
-            await ended(*self._busy)
-            if not self._committed and os.fstat(self._file).st_size == 0:
-                self._partial.unlink(missing_ok=True)
-            os.close(self._file)
+            await self._quiet()
+            self._partial.close()
 
-    @property
-    def _partial(self) -> Path:
-        return self._layout.partial(self._descriptor.digest)
+    def _check(self, end: int) -> None:
+        if self._failure:
+            raise self._failure
+        if end > self._descriptor.size:
+            raise SizeMismatch(
+                f"{self._descriptor.digest}: more than the promised {self._descriptor.size} bytes"
+            )
 
     async def _flush(self) -> None:
         await self._hand_over()
-        await self._settle()
+        await self._written()
 
     async def _hand_over(self) -> None:
-        """Start hashing and writing the next batch, at the same time; wait for the one before."""
-        await self._settle()
+        """Write the next batch in a thread, and hash it in another at the same time."""
+        await self._written()
         if not self._pending:
             return
         batch = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         self._pending.clear()
-        self._busy = (
-            start(self._hasher.update, batch),
-            start(write_all, self._file, batch, self._written),
-        )
-        self._written += len(batch)
+        position = self._held.prefix
+        if self._held.has_holes:
+            # From here on in order: what lies behind the hole comes again.
+            await to_end(self._partial.settle, self._held)
+            self._held = self._held.clipped(position)
+        self._writing = start(self._partial.write, batch, position)
+        if self._hashed == position and not self._hashing:
+            self._feeding = start(self._hasher.update, batch)
+            self._hashed += len(batch)
 
-    async def _settle(self) -> None:
+    async def _written(self) -> None:
+        """Wait for the batch under way. Its bytes count as held from here on."""
         if self._failure:
             raise self._failure
-        busy, self._busy = self._busy, self._busy
-        await ended(*busy)
-        self._busy = ()
+        if not self._writing:
+            return
+        # Waiting for the hash as well keeps it level with the writing, and memory bounded.
+        await ended(*(future for future in (self._writing, self._feeding) if future))
+        writing, self._writing, self._feeding = self._writing, None, None
         try:
-            with disk_errors("write", self._partial):
-                for future in busy:
-                    future.result()
+            writing.result()
         except StorageError as error:
-            # The hash may be ahead of the file now; only a new writer can go on from here.
+            # How much was written only the file knows; the next writer will ask it.
             self._failure = error
             self._pending.clear()
-            self._offset = self._written = min(self._written, os.fstat(self._file).st_size)
+            self._pending_size = 0
             raise
+        prefix = self._held.prefix
+        size = self._pending_size - sum(map(len, self._pending))
+        self._held.add(prefix, prefix + size)
+        self._pending_size -= size
+        self._follow()
 
-    def _publish(self) -> None:
-        target = self._layout.blob(self._descriptor.digest)
-        with disk_errors("store", target):
-            os.fchmod(self._file, 0o444)
-            sync_file(self._file)
-            self._partial.replace(target)
-            sync_directory(target.parent)
+    def _follow(self) -> None:
+        """Send a thread after the bytes that are written but not hashed."""
+        if self._hashing and self._hashing.done():
+            self._hashed = self._hashing.result()
+            self._hashing = None
+        prefix = self._held.prefix
+        if not self._hashing and prefix - self._hashed >= _BEHIND:
+            self._hashing = start(
+                self._partial.hash, self._hashed, prefix, self._hasher, self._stop
+            )
+
+    async def _digest(self) -> str:
+        """The digest of everything, as soon as the hash has caught up."""
+        while True:
+            if self._hashing:
+                await ended(self._hashing, stop=self._stop.set)
+                hashing, self._hashing = self._hashing, None
+                self._hashed = hashing.result()
+            if self._hashed >= self._descriptor.size:
+                return self._hasher.hexdigest()
+            end = self._descriptor.size
+            self._hashing = start(self._partial.hash, self._hashed, end, self._hasher, self._stop)
+
+    async def _quiet(self) -> None:
+        """No thread works for us any more."""
+        self._stop.set()
+        busy = [future for future in (self._writing, self._feeding, self._hashing) if future]
+        try:
+            await ended(*busy)
+        finally:
+            for future in busy:
+                # Seen or not, a failure of work that nobody waits for any more is no news.
+                future.exception()
+            self._writing = self._feeding = self._hashing = None
+            self._stop.clear()
 
 
 @final
@@ -193,11 +257,11 @@ async def open_ingest(
     layout: Layout, descriptor: Descriptor
 ) -> AsyncIterator[DiskIngest | PresentIngest]:
     """Open or resume. Waits while another task or process writes the same content."""
-    file = await _claim(layout, descriptor)
-    if file is None:
+    partial = await _claim(layout, descriptor)
+    if partial is None:
         yield PresentIngest(descriptor)
         return
-    ingest = DiskIngest(layout, descriptor, file)
+    ingest = DiskIngest(descriptor, partial)
     try:
         await ingest.resume()
         yield ingest
@@ -205,70 +269,18 @@ async def open_ingest(
         await ingest.close()
 
 
-def is_present(layout: Layout, digest: Digest, size: int) -> bool:
-    """True when this content is here in full length."""
-    try:
-        return layout.blob(digest).lstat().st_size == size
-    except FileNotFoundError:
-        return False
-
-
-async def _claim(layout: Layout, descriptor: Descriptor) -> int | None:
+async def _claim(layout: Layout, descriptor: Descriptor) -> Partial | None:
     """The locked partial, or None when the content is here (now)."""
     while True:
-        attempt = start(_try_claim, layout, descriptor)
+        attempt = start(claim, layout, descriptor)
         try:
             await ended(attempt)
         except asyncio.CancelledError:
-            file = attempt.result()
-            if file is not None and file >= 0:
-                os.close(file)
+            if not attempt.exception() and isinstance(partial := attempt.result(), Partial):
+                partial.close()
             raise
-        file = attempt.result()
-        if file is None or file >= 0:
-            return file
-        await asyncio.sleep(_LOOK)
-
-
-def _try_claim(layout: Layout, descriptor: Descriptor) -> int | None:
-    """An open file that is ours, None when the content is here, -1 when another is writing it."""
-    partial = layout.partial(descriptor.digest)
-    with disk_errors("open", partial):
-        if is_present(layout, descriptor.digest, descriptor.size):
-            return None
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        file = os.open(partial, flags, 0o600)
-        try:
-            # Committed or removed between the opening and the locking: look again.
-            claimed = try_flock(file) and is_current(file, partial)
-            if claimed and not is_present(layout, descriptor.digest, descriptor.size):
-                file, mine = -1, file
-                return mine
-            if claimed:
-                partial.unlink(missing_ok=True)
-            return None if claimed else -1
-        finally:
-            if file >= 0:
-                os.close(file)
-
-
-def _hash_file(file: int, size: int, hasher: Hasher, stop: threading.Event) -> int:
-    """Hash the first `size` bytes. Returns how many there were."""
-    offset = 0
-    while offset < size and not stop.is_set():
-        chunk = os.pread(file, min(_READ, size - offset), offset)
-        if not chunk:
-            break
-        hasher.update(chunk)
-        offset += len(chunk)
-    return offset
-
-
-def _reflink(source: int, target: int) -> bool:
-    # _IOW(0x94, 9, int): Btrfs, XFS, bcachefs and overlays of them; others refuse.
-    ficlone = 0x40049409
-    try:
-        fcntl.ioctl(target, ficlone, source)
-    except OSError:
-        return False
-    return True
+        answer = attempt.result()
+        if answer is Refusal.TAKEN:
+            await asyncio.sleep(_LOOK)
+        else:
+            return answer if isinstance(answer, Partial) else None

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -15,7 +15,7 @@ def start(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> as
     return loop.run_in_executor(None, functools.partial(function, *args, **kwargs))
 
 
-async def ended(*futures: asyncio.Future[_T], stop: Callable[[], None] | None = None) -> None:
+async def ended(*futures: asyncio.Future[Any], stop: Callable[[], None] | None = None) -> None:
     """Wait until all are done, also when cancelled meanwhile; the cancellation is raised after.
 
     A thread cannot be cancelled, and the descriptor it works on must outlive it. `stop` is called

@@ -15,9 +15,9 @@ from stoker.base.errors import CorruptStore
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.store.durable import disk_errors
-from stoker.store.ingest import is_present
 from stoker.store.layout import Layout
 from stoker.store.lock import StoreLock
+from stoker.store.partial import is_present
 from stoker.store.viewnames import check_names
 
 MODEL: Final = "model"

@@ -1,1 +1,9 @@
-"""Copying content from a Source to a Sink."""
+"""Moving content from a Source to a Sink."""
+
+from stoker.transfer.copy import copy
+from stoker.transfer.patience import Patience
+from stoker.transfer.progress import Done, Moved, Notify, Progress, Retrying, Skipped, Started
+
+__all__ = [
+    "Done", "Moved", "Notify", "Patience", "Progress", "Retrying", "Skipped", "Started", "copy",
+]  # fmt: skip
