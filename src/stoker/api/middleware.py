@@ -23,6 +23,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id and one line in the log when it is over."""
+    if request.transport is not None:
+        # Writing waits until the kernel has everything. A slow reader holds back its own engine and
+        # nothing else, and an answer that is "sent" survives the end of the daemon.
+        request.transport.set_write_buffer_limits(high=0)
     name = secrets.token_hex(6)
     token = request_id.set(name)
     began = time.perf_counter()

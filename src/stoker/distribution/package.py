@@ -6,6 +6,7 @@ Equal files and an equal `created` give an equal digest.
 import asyncio
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import Manifest, manifest_bytes
-from stoker.oci.modelconfig import docker_config_bytes
+from stoker.oci.modelconfig import ModelConfig, docker_config_bytes
 from stoker.planner.describe import model_config_of
 
 _CHUNK: Final = 4 * 1024 * 1024
@@ -55,17 +56,23 @@ async def gguf_artifact(first: Path, *, created: str) -> Artifact:
 
 def _gguf_artifact(first: Path, created: str) -> Artifact:
     paths = [first.with_name(name) for name in shard_names(first.name)]
-    headers = [read_gguf(path) for path in paths]
-    layers = tuple(_layer(path, mt.DOCKER_GGUF) for path in paths)
-    config = replace(
-        model_config_of(facts_of_gguf(*headers)),
-        created=created,
-        diff_ids=tuple(layer.digest for layer in layers),
-    )
+    facts = facts_of_gguf(*(read_gguf(path) for path in paths))
+    layers = [(file_layer(path, mt.DOCKER_GGUF), path) for path in paths]
+    return artifact_of_layers(layers, replace(model_config_of(facts), created=created))
+
+
+def artifact_of_layers(
+    layers: Sequence[tuple[Descriptor, Path]],
+    config: ModelConfig,
+    config_type: str = mt.DOCKER_CONFIG_V01,
+) -> Artifact:
+    """Manifest and config around these layers, in this order."""
+    descriptors = tuple(descriptor for descriptor, _ in layers)
+    # Layers are never compressed: what a registry stores is what an engine reads.
+    config = replace(config, diff_ids=tuple(d.digest for d in descriptors))
     document = docker_config_bytes(config)
-    manifest = Manifest(Descriptor.of(document, mt.DOCKER_CONFIG_V01), layers)
-    files = {layer.digest: path for layer, path in zip(layers, paths, strict=True)}
-    return Artifact(manifest, document, files)
+    manifest = Manifest(Descriptor.of(document, config_type), descriptors)
+    return Artifact(manifest, document, {d.digest: path for d, path in layers})
 
 
 def read_gguf(path: Path) -> GgufHeader:
@@ -85,7 +92,8 @@ def read_gguf(path: Path) -> GgufHeader:
         ) from error
 
 
-def _layer(path: Path, media_type: str) -> Descriptor:
+def file_layer(path: Path, media_type: str) -> Descriptor:
+    """The descriptor of a file, named after it. Reads all of it. Raises StorageError."""
     digest = hashlib.sha256()
     size = 0
     try:
