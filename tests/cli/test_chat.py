@@ -112,6 +112,13 @@ def test_ctrl_c_during_a_single_answer(daemon: Stub) -> None:
     assert daemon.gone.wait(10)
 
 
+def test_an_answer_cannot_control_the_terminal(daemon: Stub) -> None:
+    daemon.answer = ["a\x1b[2Jb", "\x9bc\r\n👩\u200d🚀"]
+    with terminal("run", "smollm2", "hi") as screen:
+        assert screen.end() == 0
+    assert screen.seen.endswith("a[2Jbc\r\n👩\u200d🚀\r\n")
+
+
 def test_a_long_wait_is_explained(daemon: Stub) -> None:
     daemon.stall_after = 0
     with terminal("run", "smollm2", "hi") as screen:

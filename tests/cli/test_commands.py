@@ -21,6 +21,19 @@ def test_list(stoker: Stoker, daemon: Stub) -> None:
     assert daemon.paths()[0] == "GET /models"
 
 
+def test_another_default_registry(
+    stoker: Stoker, daemon: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEFAULT_REGISTRY", "registry.local:5000")
+    daemon.models[0] = {**SMOLLM2, "tags": ["registry.local:5000/ai/m:latest", "docker.io/ai/x:v"]}
+    assert [line.split()[0] for line in stoker("list").out.splitlines()] == [
+        "MODEL", "docker.io/ai/x:v", "m",
+    ]  # fmt: skip
+    assert stoker("list", "m").out.count("\n") == 2
+    stoker("tag", "docker.io/ai/x:v", "y")
+    assert daemon.requests[-1].query == {"repo": "registry.local:5000/ai/y", "tag": "latest"}
+
+
 def test_list_as_json(stoker: Stoker, daemon: Stub) -> None:
     text = stoker("list", "--json").out
     assert json.loads(text) == [SMOLLM2]

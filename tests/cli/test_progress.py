@@ -110,6 +110,13 @@ def test_a_refusal_is_final(daemon: Stub, waits: list[float], status: int) -> No
     assert waits == []
 
 
+def test_what_the_daemon_has_tried_itself_is_final(daemon: Stub, waits: list[float]) -> None:
+    daemon.fail["/models/create"] = (502, "no\n", {"Stoker-Error": "registry_error"})
+    with pytest.raises(DaemonError):
+        transfer.pull(client_of(daemon), "x")
+    assert waits == []
+
+
 def test_nobody_there_is_final(waits: list[float]) -> None:
     client = Client(parse_endpoint("unix:///nowhere/x.sock", origin="test"))
     with pytest.raises(Unreachable):

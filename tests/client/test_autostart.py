@@ -11,7 +11,8 @@ import pytest
 
 from stoker.base.errors import StorageError, Unreachable
 from stoker.base.paths import paths_of
-from stoker.client.autostart import log_file, log_tail, running_pid, start_daemon
+from stoker.client.autostart import log_file, log_tail, start_daemon
+from stoker.client.running import running
 
 # Takes the lock as the daemon does, says who it is, and answers every request with a version.
 PROGRAM = r"""
@@ -43,17 +44,21 @@ def home(short_path: Path) -> dict[str, str]:
 
 
 def stop(home: dict[str, str]) -> None:
-    pid = running_pid(paths_of(home))
-    assert pid is not None
+    pid = pid_of(home)
     os.kill(pid, signal.SIGTERM)
     os.waitpid(pid, 0)
 
 
+def pid_of(home: dict[str, str]) -> int:
+    found = running(paths_of(home))
+    assert found is not None
+    return found.pid
+
+
 def test_it_starts_detached_and_answers(home: dict[str, str]) -> None:
     endpoint = start_daemon(["--port", "1"], environ=home, command=COMMAND)
-    pid = running_pid(paths_of(home))
+    pid = pid_of(home)
     assert endpoint.answers()
-    assert pid is not None
     assert os.getsid(pid) != os.getsid(0)
     process = psutil.Process(pid)
     assert process.cwd() == "/"
@@ -116,4 +121,4 @@ def test_a_place_nobody_can_write_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"pid": "x"}', '{"pid": -1}', '{"pid": 4194305}'])
 def test_a_lock_file_that_names_nobody_alive(tmp_path: Path, text: str) -> None:
     (tmp_path / "daemon.lock").write_text(text)
-    assert running_pid(paths_of({"STOKER_HOME": str(tmp_path)})) is None
+    assert running(paths_of({"STOKER_HOME": str(tmp_path)})) is None

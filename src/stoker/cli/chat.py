@@ -17,6 +17,9 @@ from stoker.wire.manage import Configure
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
+_CONTROLS: Final = {
+    code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
 _QUOTES: Final = '"""'
 
 HELP: Final = """\
@@ -111,7 +114,7 @@ class _Printer:
                 self._think("\n\n--\n\n")
             self._texts.append(delta.text)
             if not self._quiet:
-                sys.stdout.write(delta.text)
+                sys.stdout.write(_harmless(delta.text))
                 sys.stdout.flush()
 
     def end(self) -> None:
@@ -122,6 +125,11 @@ class _Printer:
     def _think(self, text: str) -> None:
         if not self._quiet:
             say(f"{self._dim}{text}{self._reset}", end="")
+
+
+def _harmless(text: str) -> str:
+    """On a terminal without escape sequences: a model may repeat what a web page told it."""
+    return text.translate(_CONTROLS) if sys.stdout.isatty() else text
 
 
 def interact(conversation: Conversation, reader: LineReader) -> None:

@@ -15,6 +15,8 @@ from stoker.wire.manage import Progress
 WAITS: Final = (1, 2, 4, 8)
 """Seconds before each further try; what has arrived is kept, so a retry goes on where it broke."""
 _GATEWAY_TROUBLE: Final = frozenset({502, 503, 504})
+# A proxy says nothing; our daemon says what failed, and has tried registries again itself.
+_PASSING: Final = frozenset({"", "busy", "draining", "unreachable"})
 
 
 def pull(client: Client, model: str) -> str:
@@ -73,5 +75,5 @@ def _persist(attempt: Callable[[], Iterable[Progress]], verb: str) -> str:
 
 def _worth_retrying(error: RemoteError, begun: bool) -> bool:  # noqa: FBT001
     if isinstance(error, DaemonError):
-        return error.status in _GATEWAY_TROUBLE
+        return error.status in _GATEWAY_TROUBLE and error.remote_code in _PASSING
     return isinstance(error, Unreachable) and begun

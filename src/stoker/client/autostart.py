@@ -1,6 +1,5 @@
 """Starts a daemon in the background when none runs. Two commands at once end with one daemon."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Final
 from stoker.base.errors import StorageError, Unreachable
 from stoker.base.paths import Paths, paths_of
 from stoker.client.endpoint import Endpoint, endpoint_of
+from stoker.client.running import running
 from stoker.client.transport import Transport
 
 # -P: a file called aiohttp.py in the user's working directory must not become part of the daemon.
@@ -51,7 +51,8 @@ def start_daemon(
             return endpoint
         if child.poll() is not None:
             left = now if left is None else left
-            if now - left > _GRACE and running_pid(paths) in {None, child.pid}:
+            winner = running(paths)
+            if now - left > _GRACE and (winner is None or winner.pid == child.pid):
                 break
         time.sleep(_POLL)
     raise _failed(child, log, began)
@@ -71,29 +72,6 @@ def _ready(endpoint: Endpoint, patience: float) -> bool:
 def log_file(paths: Paths) -> Path:
     """Where a daemon started here writes."""
     return paths.logs / "daemon.log"
-
-
-def lock_record(paths: Paths) -> dict[str, object]:
-    """What the daemon wrote about itself (`pid`, `address`); empty when it wrote nothing."""
-    try:
-        value = json.loads(paths.daemon_lock.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def running_pid(paths: Paths) -> int | None:
-    """The process named in the daemon's lock, when it is alive."""
-    pid = lock_record(paths).get("pid")
-    if not isinstance(pid, int) or pid <= 0:
-        return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # alive, and someone else's
-    return pid
 
 
 def log_tail(log: Path, *, since: int = 0) -> list[str]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 from stoker.base.errors import StokerError
+from stoker.cli.names import shown
 from stoker.cli.output import put
 from stoker.cli.parser import Parser
 from stoker.cli.session import Session
 from stoker.cli.table import Command, commands, find
-from stoker.oci.reference import display_name
 
 
 def run(words: Sequence[str], program: str) -> int:
@@ -50,4 +50,4 @@ def _models(program: str) -> list[str]:
         models = Session(program).client(start=False).models()
     except StokerError:
         return []  # the shell waits for an answer, not for an error
-    return [display_name(tag) for model in models for tag in model.tags]
+    return [shown(tag) for model in models for tag in model.tags]

@@ -5,9 +5,10 @@ from typing import Final
 
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing
+from stoker.cli.names import named, shown
 from stoker.cli.output import age, put, put_json, short_id, table
 from stoker.cli.session import Session
-from stoker.oci.reference import Reference, display_name, parse_name
+from stoker.oci.reference import Reference
 from stoker.wire.manage import Model
 
 HEADER: Final = (
@@ -54,24 +55,24 @@ def run(options: Options, session: Session) -> int:
 
 def rows(models: Sequence[Model], wanted: str = "") -> list[list[str]]:
     """One row per tag that fits, sorted by name, then without tag, then by tag."""
-    named = [
-        (display_name(tag) if tag else UNTAGGED, model)
+    titled = [
+        (shown(tag) if tag else UNTAGGED, model)
         for model in models
         for tag in model.tags or [""]
         if not wanted or fits(tag, wanted)
     ]
-    return [_row(name, model) for name, model in sorted(named, key=lambda pair: _order(pair[0]))]
+    return [_row(name, model) for name, model in sorted(titled, key=lambda pair: _order(pair[0]))]
 
 
 def fits(tag: str, wanted: str) -> bool:
     """True when `wanted` means this tag: with a tag exactly, without one any tag of the name."""
     if not tag:
         return False
-    asked, found = parse_name(wanted), parse_name(tag)
+    asked, found = named(wanted), named(tag)
     if not isinstance(asked, Reference) or not isinstance(found, Reference):
         return False
-    named = ":" in wanted.rpartition("/")[2]
-    return asked.name == found.name and (not named or asked.tag == found.tag)
+    exact = ":" in wanted.rpartition("/")[2]
+    return asked.name == found.name and (not exact or asked.tag == found.tag)
 
 
 def _any_fits(model: Model, wanted: str) -> bool:

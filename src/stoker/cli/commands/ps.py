@@ -7,9 +7,9 @@ from stoker.base.errors import InvalidSetting
 from stoker.base.units import human_duration, parse_duration
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
+from stoker.cli.names import shown
 from stoker.cli.output import put, put_json, short_id, table
 from stoker.cli.session import Session
-from stoker.oci.reference import display_name
 from stoker.wire.manage import NEVER_USED, Runner
 
 HEADER: Final = ("MODEL NAME", "BACKEND", "MODE", "UNTIL")
@@ -57,4 +57,4 @@ def _keep_alive(text: str) -> float:
 
 
 def _name(name: str) -> str:
-    return short_id(name) if name.startswith("sha256:") else display_name(name.lower())
+    return short_id(name) if name.startswith("sha256:") else shown(name.lower())

@@ -12,8 +12,9 @@ from stoker.cli.commands.serve import add_listen_flags, daemon_flags
 from stoker.cli.output import put
 from stoker.cli.session import Session
 from stoker.cli.spinner import Spinner
-from stoker.client.autostart import running_pid, start_daemon
+from stoker.client.autostart import start_daemon
 from stoker.client.endpoint import Endpoint, endpoint_of
+from stoker.client.running import running
 
 # Answers in progress are let out first; an engine that ignores that is killed by the daemon.
 _STOP_TIMEOUT: Final = 60.0
@@ -31,7 +32,7 @@ def arguments(parser: cli.Parser) -> None:
         add_listen_flags(parser)
 
 
-def run(options: Options, session: Session) -> int:
+def run(options: Options, _session: Session) -> int:
     endpoint = endpoint_of()
     if not endpoint.may_start:
         raise InvalidSetting(
@@ -41,24 +42,28 @@ def run(options: Options, session: Session) -> int:
     if options.command != "start-runner":
         _stop()
     elif endpoint.answers():
-        put(f"Already running at {endpoint}\n")
+        put(f"Already running at {_address(endpoint)}\n")
         return 0
     if options.command != "stop-runner":
-        _start(options, session)
+        _start(options)
     return 0
 
 
-def _start(options: Options, session: Session) -> None:
+def _start(options: Options) -> None:
     with Spinner("starting"):
         endpoint: Endpoint = start_daemon(daemon_flags(host=options.host, port=options.port))
-    put(f"Running at {endpoint}\n")
-    if session.debug:
-        put(f"Process {running_pid(paths_of())}\n")
+    put(f"Running at {_address(endpoint)}\n")
+
+
+def _address(endpoint: Endpoint) -> str:
+    """The address for other programs, when the daemon has written it down."""
+    found = running(paths_of())
+    return (found and found.address) or str(endpoint)
 
 
 def _stop() -> None:
-    pid = running_pid(paths_of())
-    process = _daemon(pid) if pid else None
+    found = running(paths_of())
+    process = _daemon(found.pid) if found else None
     if process is None:
         put("Not running\n")
         return
@@ -68,8 +73,8 @@ def _stop() -> None:
             process.wait(_STOP_TIMEOUT)
         except psutil.TimeoutExpired as error:
             raise Conflict(
-                f"process {pid} is still there after {_STOP_TIMEOUT:g} s",
-                hint=f"end it for good with: kill -9 {pid}",
+                f"process {process.pid} is still there after {_STOP_TIMEOUT:g} s",
+                hint=f"end it for good with: kill -9 {process.pid}",
             ) from error
     put("Stopped\n")
 

@@ -3,11 +3,13 @@
 from typing import Final
 
 from stoker.base.errors import Unreachable
+from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import FAILED, OK, say
 from stoker.cli.output import put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
+from stoker.client.running import running
 
 HEADER: Final = ("BACKEND", "STATUS", "DETAILS")
 _ORDER: Final = ("Running", "Error", "Not Installed", "Installing")
@@ -54,7 +56,9 @@ def _rank(status: str) -> int:
 def _as_json(client: Client, backends: dict[str, str] | None) -> str:
     import json  # noqa: PLC0415  # one line with DMR's key order; msgspec would need a struct
 
-    base = f"{client.endpoint}/v1/"
+    # Who reads this wants to send requests, and few programs speak to a socket file.
+    found = running(paths_of()) if client.endpoint.may_start else None
+    base = f"{(found and found.address) or client.endpoint}/v1/"
     value = {
         "running": backends is not None,
         "backends": backends or {},

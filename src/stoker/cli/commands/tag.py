@@ -3,9 +3,9 @@
 from stoker.base.errors import InvalidReference
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
+from stoker.cli.names import target
 from stoker.cli.output import put
 from stoker.cli.session import Session
-from stoker.oci.reference import parse_reference
 
 
 class Options(cli.Options):
@@ -17,14 +17,14 @@ def arguments(parser: cli.Parser) -> None:
 
 
 def run(options: Options, session: Session) -> int:
-    source, target = options.words
+    source, new = options.words
     try:
-        reference = parse_reference(target)
+        reference = target(new)
     except InvalidReference as error:
         raise InvalidReference(f"invalid tag: {error.message}", hint=error.hint) from error
     if reference.digest is not None:
-        raise InvalidReference(f"invalid tag: {target!r} names a digest")
+        raise InvalidReference(f"invalid tag: {new!r} names a digest")
     with doing("Failed to tag model"):
         session.client().tag(source, reference.name, reference.tag)
-    put(f'Model "{source}" tagged successfully with "{target}"\n')
+    put(f'Model "{source}" tagged successfully with "{new}"\n')
     return 0
