@@ -62,6 +62,11 @@ class CutRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LoseAnswer:
+    """Let the registry do its work, and close without passing on its answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoreRange:
     """Ask upstream for everything: 200 where 206 was hoped for."""
 
@@ -82,7 +87,7 @@ class Change:
     how: Callable[[Reply], Reply]
 
 
-Fault = CutResponse | Stall | CutRequest | IgnoreRange | Answer | Change
+Fault = CutResponse | Stall | CutRequest | LoseAnswer | IgnoreRange | Answer | Change
 
 
 def wrong_content_range(start: int = 0) -> Change:
@@ -187,7 +192,7 @@ class FaultProxy:
             if isinstance(fault, IgnoreRange):
                 headers = {k: v for k, v in headers.items() if k != "range"}
             answered = await self._ask(method, path, headers, body, wait=keep == size)
-            if answered is None:
+            if answered is None or isinstance(fault, LoseAnswer):
                 return
             reply = fault.how(answered) if isinstance(fault, Change) else answered
         if not {"content-length", "transfer-encoding"} & {name.lower() for name in reply.headers}:

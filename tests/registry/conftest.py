@@ -5,21 +5,42 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.components.faults import FaultProxy, fault_proxy
 from tests.components.oci_registry import RunningRegistry, oci_registry
 
+from stoker.oci.content import Source
+from stoker.oci.descriptor import Descriptor
 from stoker.registry.client import RegistryClient
-from stoker.registry.options import RegistryOptions
+from stoker.registry.options import RegistryOptions, Timeouts
 from stoker.registry.retry import RetryPolicy
 
 _numbers = itertools.count(1)
 
 # The waits of a test are short; everything else is as in production.
-QUICK = RegistryOptions(retry=RetryPolicy(attempts=3, base=0.01, cap=0.02, total=5.0))
+CHUNK = 256 * 1024
+QUICK = RegistryOptions(
+    retry=RetryPolicy(attempts=3, base=0.01, cap=0.02, total=5.0),
+    timeouts=Timeouts(connect=5.0, first_byte=5.0, idle=0.5),
+    upload_chunk=CHUNK,
+)
+
+
+async def read(source: Source, descriptor: Descriptor, *, at: int = 0) -> tuple[int, bytes]:
+    """Where the stream began, and its bytes."""
+    async with source.open(descriptor, at=at) as body:
+        return body.offset, b"".join([chunk async for chunk in body])
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
     with oci_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+async def proxy(registry: RunningRegistry) -> AsyncIterator[FaultProxy]:
+    """The registry, seen through a proxy that does what the test tells it."""
+    async with fault_proxy(registry.host) as running:
         yield running
 
 

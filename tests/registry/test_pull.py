@@ -4,20 +4,15 @@ import hashlib
 
 import pytest
 from tests.components.oci_registry import RunningRegistry, seed_model
+from tests.registry.conftest import read
 
 from stoker.base.errors import ModelNotFound, Unreachable
-from stoker.oci.content import Source
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.mediatypes import DOCKER_GGUF
 from stoker.oci.reference import parse_reference
 from stoker.registry.client import RegistryClient
 
 WEIGHTS = bytes(range(256)) * 2000
-
-
-async def read(source: Source, descriptor: Descriptor, *, at: int = 0) -> tuple[int, bytes]:
-    async with source.open(descriptor, at=at) as body:
-        return body.offset, b"".join([chunk async for chunk in body])
 
 
 async def test_pulls_a_whole_model(
