@@ -29,7 +29,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable of the developer's, no daemon of the developer's, no home of the developer's."""
     for name in (
         "MODEL_RUNNER_HOST", "STOKER_HOST", "MODELS_PATH", "XDG_RUNTIME_DIR", "HF_TOKEN",
-        "DOCKER_CONFIG", "DEFAULT_REGISTRY", "COLUMNS", "MODEL_RUNNER_TLS", "DOCKER_MODEL_NOHISTORY",
+        "DOCKER_CONFIG", "DEFAULT_REGISTRY", "MODEL_RUNNER_TLS", "DOCKER_MODEL_NOHISTORY",
+        "MODEL_RUNNER_PORT", "STOKER_LISTEN_HOST",
     ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -118,6 +118,32 @@ def test_run_detached(stoker: Stoker, daemon: Stub) -> None:
     assert stoker("run", "-d", "--debug", "smollm2").err == "Model smollm2 loaded successfully\n"
 
 
+def test_another_openai_server(stoker: Stoker, daemon: Stub) -> None:
+    url = f"{daemon.url}/engines/v1"
+    outcome = stoker("list", "--openaiurl", url)
+    assert outcome.out == (
+        "MODEL NAME                   CREATED  \ndocker.io/ai/smollm2:latest           \n"
+    )
+    assert stoker("list", "--openaiurl", url, "other").out == "MODEL NAME  CREATED  \n"
+    assert json.loads(stoker("list", "--openaiurl", url, "--json").out)["object"] == "list"
+    assert stoker("run", "--openaiurl", url, "gpt-4", "hi").out == "Hello there\n"
+    assert daemon.chats()[0]["model"] == "gpt-4"
+    assert set(daemon.paths()) == {
+        "GET /engines/v1/models",
+        "POST /engines/v1/chat/completions",
+    }
+    assert stoker("run", "-d", "--openaiurl", url, "m").code == 2
+    assert stoker("list", "-q", "--openaiurl", url).code == 2
+    assert stoker("list", "--openaiurl", "ftp://x").code == 1
+
+
+def test_pull_as_json(stoker: Stoker, daemon: Stub) -> None:
+    outcome = stoker("pull", "other", "--json")
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [record["type"] for record in records] == ["progress"] * 3 + ["success"]
+    assert outcome.err == ""
+
+
 def test_run_says_what_failed(stoker: Stoker, daemon: Stub) -> None:
     daemon.fail["/engines/v1/chat/completions"] = (500, '{"error": {"message": "crashed"}}', {})
     outcome = stoker("run", "smollm2", "hi")
@@ -355,7 +381,7 @@ def test_completion_scripts(shell: str, stoker: Stoker) -> None:
         (["run", ""], ["smollm2"]),
         (["run", "x"], []),
         (["tag", "smo"], ["smollm2"]),
-        (["list", "--o"], ["--openai"]),
+        (["list", "--j"], ["--json"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["docker-plugin", "un"], ["uninstall"]),
         (["help", "pur"], ["purge"]),

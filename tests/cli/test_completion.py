@@ -35,5 +35,5 @@ def in_bash(line: str) -> list[str]:
 def test_bash(daemon: Stub) -> None:
     assert in_bash("stoker pul") == ["pull"]
     assert in_bash("stoker run smo") == ["smollm2"]
-    assert in_bash("stoker list --o") == ["--openai"]
+    assert in_bash("stoker list --j") == ["--json"]
     assert in_bash("stoker run xyz") == []

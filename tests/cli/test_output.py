@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from stoker.cli import names
 from stoker.cli.commands import df, ps, status
 from stoker.cli.commands import list as listing
 from stoker.cli.output import age, short_id, table
@@ -86,7 +87,7 @@ def test_ids_and_ages() -> None:
     ],
 )
 def test_the_filter_of_list(tag: str, wanted: str, fits: bool) -> None:  # noqa: FBT001
-    assert listing.fits(tag, wanted) is fits
+    assert names.fits(tag, wanted) is fits
 
 
 def test_rows_are_sorted_by_name_then_tag() -> None:
@@ -94,8 +95,8 @@ def test_rows_are_sorted_by_name_then_tag() -> None:
     model.tags = [f"docker.io/ai/{name}" for name in ("qwen3:4B-F16", "Qwen3:latest", "a:z")]
     model.tags += ["docker.io/ai/qwen3:14B-Q6_K", "docker.io/ai/qwen3:0.6B-F16"]
     untagged = Model(id=ID)
-    names = [row[0] for row in listing.rows([untagged, model])]
-    assert names == [
+    shown = [row[0] for row in listing.rows([untagged, model])]
+    assert shown == [
         "<none>", "a:z", "Qwen3", "qwen3:0.6B-F16", "qwen3:14B-Q6_K", "qwen3:4B-F16",
     ]  # fmt: skip
 

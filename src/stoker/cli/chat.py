@@ -52,6 +52,8 @@ class Conversation:
     backend: str = ""
     system: str = ""
     color: bool = False
+    prefix: str | None = None
+    """Where chat is on a server that is not Stoker; see `Client.chat`."""
     turns: list[ChatMessage] = field(default_factory=list)
 
     def ask(self, text: str, *, quiet: bool = False) -> Reply:
@@ -65,7 +67,9 @@ class Conversation:
         printer = _Printer(color=self.color, quiet=quiet)
         with (
             Spinner(f"waiting for {self.model}") as spinner,
-            self.client.chat(self.model, messages, backend=self.backend) as answer,
+            self.client.chat(
+                self.model, messages, backend=self.backend, prefix=self.prefix
+            ) as answer,
         ):
             for delta in answer:
                 spinner.stop()
@@ -134,6 +138,8 @@ def _harmless(text: str) -> str:
 
 def interact(conversation: Conversation, reader: LineReader) -> None:
     """Read, answer, repeat, until the user leaves."""
+    if conversation.prefix is None:
+        conversation.preload()
     while True:
         try:
             text = _message(reader)

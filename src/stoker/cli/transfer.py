@@ -33,6 +33,18 @@ def push(client: Client, model: str) -> str:
         return _persist(lambda: client.push(model, bearer_token=token), "push")
 
 
+def pull_if_missing(client: Client, model: str) -> None:
+    """Make sure that the model is in the store."""
+    try:
+        client.inspect(model)
+    except DaemonError as error:
+        if error.status != 404:
+            error.args = (f"Failed to inspect model: {error.message}",)
+            raise
+        say(f"Unable to find model '{model}' locally. Pulling from the server.")
+        say(pull(client, model))
+
+
 def hub_token(model: str) -> str:
     """`HF_TOKEN`, for models of Hugging Face and for nobody else."""
     theirs = model.lower().startswith(("huggingface.co/", "hf.co/"))

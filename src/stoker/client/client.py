@@ -46,9 +46,9 @@ class Client:
         """The models in the store."""
         return self._get("/models", list[Model])
 
-    def models_openai(self) -> OpenAIModelList:
+    def models_openai(self, *, prefix: str = "/engines/v1") -> OpenAIModelList:
         """The same as OpenAI clients see it."""
-        return self._get("/engines/v1/models", OpenAIModelList)
+        return self._get(f"{prefix}/models", OpenAIModelList)
 
     def inspect(self, name: str, *, remote: bool = False) -> Model:
         """One model of the store, or of its registry without pulling it."""
@@ -136,9 +136,17 @@ class Client:
 
     @contextmanager
     def chat(
-        self, model: str, messages: Sequence[ChatMessage], *, backend: str = ""
+        self,
+        model: str,
+        messages: Sequence[ChatMessage],
+        *,
+        backend: str = "",
+        prefix: str | None = None,
     ) -> Iterator[Answer]:
-        """A streamed answer; leaving the block early cancels it in the engine too."""
+        """A streamed answer; leaving the block early cancels it in the engine too.
+
+        `prefix` is what comes before `/chat/completions` on servers that are not Stoker.
+        """
         request = ChatRequest(
             model=model,
             messages=[*messages],
@@ -147,7 +155,8 @@ class Client:
         )
         body = msgspec.json.encode(request)
         headers = {"Accept": "text/event-stream, application/json"}
-        with self._http.stream("POST", _chat(backend), body=body, headers=headers) as stream:
+        route = _chat(backend) if prefix is None else f"{prefix}/chat/completions"
+        with self._http.stream("POST", route, body=body, headers=headers) as stream:
             yield Answer(stream.lines(), str(self.endpoint))
 
     def _get(self, route: str, kind: type[T]) -> T:

@@ -5,16 +5,18 @@ from typing import Final
 
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing
-from stoker.cli.names import named, shown
+from stoker.cli.names import fits, shown
 from stoker.cli.output import age, put, put_json, short_id, table
 from stoker.cli.session import Session
-from stoker.oci.reference import Reference
+from stoker.client.client import Client
+from stoker.client.endpoint import parse_endpoint
 from stoker.wire.manage import Model
 
 HEADER: Final = (
     "MODEL NAME", "PARAMETERS", "QUANTIZATION", "ARCHITECTURE",
     "MODEL ID", "CREATED", "CONTEXT", "SIZE",
 )  # fmt: skip
+HEADER_ELSEWHERE: Final = ("MODEL NAME", "CREATED")
 UNTAGGED: Final = "<none>"
 
 
@@ -22,6 +24,7 @@ class Options(cli.Options):
     json: bool
     openai: bool
     quiet: bool
+    openaiurl: str
 
 
 def arguments(parser: cli.Parser) -> None:
@@ -29,9 +32,12 @@ def arguments(parser: cli.Parser) -> None:
     switch("--json", help="print what the API says")
     switch("--openai", help="print what OpenAI clients see")
     switch("-q", "--quiet", help="print ids only")
+    parser.flag("--openaiurl", default="", value="URL", help="list another OpenAI server's models")
 
 
 def run(options: Options, session: Session) -> int:
+    if options.openaiurl:
+        return _elsewhere(options)
     if options.openai and options.quiet:
         raise UsageError("--quiet flag cannot be used with --openai flag or OpenAI backend")
     client = session.client()
@@ -53,6 +59,22 @@ def run(options: Options, session: Session) -> int:
     return 0
 
 
+def _elsewhere(options: Options) -> int:
+    if options.quiet:
+        raise UsageError("--quiet flag cannot be used with --openaiurl flag")
+    client = Client(parse_endpoint(options.openaiurl, origin="--openaiurl"))
+    with doing("Failed to list models"):
+        listing = client.models_openai(prefix="")
+    wanted = options.words[:1]
+    listing.data = [model for model in listing.data if not wanted or model.id == wanted[0]]
+    if options.json or options.openai:
+        put_json(listing)
+    else:
+        ordered = sorted(listing.data, key=lambda model: model.id.lower())
+        put(table(HEADER_ELSEWHERE, [[model.id, age(model.created)] for model in ordered]))
+    return 0
+
+
 def rows(models: Sequence[Model], wanted: str = "") -> list[list[str]]:
     """One row per tag that fits, sorted by name, then without tag, then by tag."""
     titled = [
@@ -62,17 +84,6 @@ def rows(models: Sequence[Model], wanted: str = "") -> list[list[str]]:
         if not wanted or fits(tag, wanted)
     ]
     return [_row(name, model) for name, model in sorted(titled, key=lambda pair: _order(pair[0]))]
-
-
-def fits(tag: str, wanted: str) -> bool:
-    """True when `wanted` means this tag: with a tag exactly, without one any tag of the name."""
-    if not tag:
-        return False
-    asked, found = named(wanted), named(tag)
-    if not isinstance(asked, Reference) or not isinstance(found, Reference):
-        return False
-    exact = ":" in wanted.rpartition("/")[2]
-    return asked.name == found.name and (not exact or asked.tag == found.tag)
 
 
 def _any_fits(model: Model, wanted: str) -> bool:

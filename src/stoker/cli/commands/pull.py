@@ -1,16 +1,20 @@
 """`pull`: download a model into the store."""
 
+import msgspec
+
 from stoker.cli import parser as cli
 from stoker.cli import transfer
+from stoker.cli.errors import doing
 from stoker.cli.output import put
 from stoker.cli.session import Session
 
 
 class Options(cli.Options):
-    pass
+    json: bool
 
 
 def arguments(parser: cli.Parser) -> None:
+    parser.switch("--json", help="print progress as JSON lines")
     parser.epilog = (
         "MODEL is a name of Docker Hub's ai/ namespace, any registry's repository, or a\n"
         "Hugging Face repository (needs HF_TOKEN in the environment when it is gated):\n"
@@ -21,5 +25,11 @@ def arguments(parser: cli.Parser) -> None:
 
 
 def run(options: Options, session: Session) -> int:
-    put(transfer.pull(session.client(), options.words[0]) + "\n")
+    client, name = session.client(), options.words[0]
+    if options.json:
+        with doing("Failed to pull model"):
+            for record in client.pull(name, bearer_token=transfer.hub_token(name)):
+                put(msgspec.json.encode(record).decode() + "\n")
+        return 0
+    put(transfer.pull(client, name) + "\n")
     return 0

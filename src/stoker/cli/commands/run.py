@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from stoker.base.errors import DaemonError
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli import transfer
@@ -16,6 +15,7 @@ from stoker.cli.output import put_json
 from stoker.cli.prompt import line_reader
 from stoker.cli.session import Session
 from stoker.client.client import Client
+from stoker.client.endpoint import parse_endpoint
 
 DEFAULT_MODEL = "pilot"
 
@@ -26,6 +26,7 @@ class Options(cli.Options):
     backend: str
     system: str
     json: bool
+    openaiurl: str
 
 
 def arguments(parser: cli.Parser) -> None:
@@ -34,6 +35,7 @@ def arguments(parser: cli.Parser) -> None:
     flag("--system", default="", value="TEXT", help="what the model is told before your prompt")
     flag("--backend", default="", value="NAME", help="engine to use: llama.cpp, vllm")
     flag("--color", default="no", value="WHEN", help="auto, yes or no (default no)")
+    flag("--openaiurl", default="", value="URL", help="chat with another OpenAI server")
     switch("--json", help="print the answer with its usage as JSON")
     parser.epilog = (
         "Without MODEL it is the bundled 'pilot'. Without PROMPT it is a chat.\n"
@@ -43,15 +45,17 @@ def arguments(parser: cli.Parser) -> None:
 
 
 def run(options: Options, session: Session) -> int:
-    if options.color not in {"auto", "yes", "no"}:
-        raise UsageError(f'--color must be one of: auto, yes, no (got "{options.color}")')
     words = [*options.words, *options.rest]
     model = words[0] if words else DEFAULT_MODEL
+    _check(options)
     prompt = "" if options.detach else _prompt(" ".join(words[1:]))
     if options.json and not prompt:
         raise UsageError("--json needs a PROMPT")
-    client = session.client()
-    _ensure_local(client, model)
+    if options.openaiurl:
+        client = Client(parse_endpoint(options.openaiurl, origin="--openaiurl"))
+    else:
+        client = session.client()
+        transfer.pull_if_missing(client, model)
     if options.detach:
         client.preload(model, backend=options.backend)
         if options.debug:
@@ -62,23 +66,34 @@ def run(options: Options, session: Session) -> int:
         model,
         backend=options.backend,
         system=options.system,
+        prefix="" if options.openaiurl else None,
         color=options.color == "yes" or (options.color == "auto" and sys.stderr.isatty()),
     )
-    if not prompt:
-        conversation.preload()
+    if prompt:
+        _answer(conversation, prompt, options)
+    else:
         interact(conversation, line_reader(_history()))
-        return 0
+    return 0
+
+
+def _check(options: Options) -> None:
+    if options.color not in {"auto", "yes", "no"}:
+        raise UsageError(f'--color must be one of: auto, yes, no (got "{options.color}")')
+    if options.detach and options.openaiurl:
+        raise UsageError("--detach flag cannot be used with --openaiurl flag")
+
+
+def _answer(conversation: Conversation, prompt: str, options: Options) -> None:
     with doing("Failed to generate a response"):
         reply = conversation.ask(prompt, quiet=options.json)
     if options.json:
-        put_json(_as_json(model, reply))
+        put_json(_as_json(conversation.model, reply))
     elif options.debug and reply.answer.usage:
         use = reply.answer.usage
         say(
             f"\nToken usage: {use.prompt_tokens} prompt + {use.completion_tokens} completion"
             f" = {use.total_tokens} total"
         )
-    return 0
 
 
 def _prompt(text: str) -> str:
@@ -89,17 +104,6 @@ def _prompt(text: str) -> str:
     if not text and not piped:
         raise UsageError("nothing to ask: no PROMPT, and the standard input is empty")
     return "\n\n".join(part for part in (text, piped) if part)
-
-
-def _ensure_local(client: Client, model: str) -> None:
-    try:
-        client.inspect(model)
-    except DaemonError as error:
-        if error.status != 404:
-            error.args = (f"Failed to inspect model: {error.message}",)
-            raise
-        say(f"Unable to find model '{model}' locally. Pulling from the server.")
-        say(transfer.pull(client, model))
 
 
 def _as_json(model: str, reply: Reply) -> dict[str, object]:
