@@ -2,8 +2,10 @@
 
 from stoker.transfer.copy import copy
 from stoker.transfer.patience import Patience
+from stoker.transfer.pieces import Cut
 from stoker.transfer.progress import Done, Moved, Notify, Progress, Retrying, Skipped, Started
 
 __all__ = [
-    "Done", "Moved", "Notify", "Patience", "Progress", "Retrying", "Skipped", "Started", "copy",
+    "Cut", "Done", "Moved", "Notify", "Patience", "Progress", "Retrying", "Skipped", "Started",
+    "copy",
 ]  # fmt: skip

@@ -5,16 +5,19 @@ from dataclasses import replace
 from typing import Final, final
 
 from stoker.base.errors import DigestMismatch, SizeMismatch, StokerError, UnsupportedFormat
-from stoker.oci.content import Sink, Source
+from stoker.oci.content import Ingest, RangedIngest, Sink, Source
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, hasher_for, split_digest
 from stoker.oci.manifest import MAX_METADATA, Manifest, parse_manifest
 from stoker.oci.mediatypes import MANIFESTS
 from stoker.transfer.patience import Patience
+from stoker.transfer.pieces import Cut, Pieces
 from stoker.transfer.progress import Done, Moved, Notify, Skipped, Started, ignore
 from stoker.transfer.stream import Line
 
 CONCURRENCY: Final = 4
+_PATIENCE: Final = Patience()
+_CUT: Final = Cut()
 
 
 async def copy(
@@ -24,16 +27,17 @@ async def copy(
     *,
     notify: Notify = ignore,
     concurrency: int = CONCURRENCY,
-    patience: Patience | None = None,
+    patience: Patience = _PATIENCE,
+    cut: Cut = _CUT,
 ) -> Manifest:
     """Copy a manifest and all it needs; what the sink has is skipped.
 
-    At most `concurrency` connections at once. Children are published before the manifest, so that
-    the sink never shows a manifest without its content. What has arrived before a failure stays
-    with the sink for the next attempt. Raises RemoteError, IntegrityError, StorageError,
-    UnsupportedFormat, ParseError.
+    At most `concurrency` connections at once; a large blob comes in pieces over several. Children
+    are published before the manifest, so that the sink never shows one without its content. What
+    has arrived before a failure stays with the sink for the next attempt. Raises RemoteError,
+    IntegrityError, StorageError, UnsupportedFormat, ParseError.
     """
-    mover = _Mover(source, sink, notify, concurrency, patience or Patience())
+    mover = _Mover(source, sink, notify=notify, concurrency=concurrency, patience=patience, cut=cut)
     document = await mover.manifest(root)
     manifest = parse_manifest(document)
     blobs = _distinct(manifest.blobs)
@@ -51,9 +55,18 @@ async def copy(
 @final
 class _Mover:
     def __init__(
-        self, source: Source, sink: Sink, notify: Notify, concurrency: int, patience: Patience
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        notify: Notify,
+        concurrency: int,
+        patience: Patience,
+        cut: Cut,
     ) -> None:
         self._sink = sink
+        self._concurrency = concurrency
+        self._cut = cut
         self._notify = notify
         # Blobs under way, and connections: the same number, but a blob holds its place while it is
         # hashed and made durable, a connection only while it brings bytes.
@@ -103,7 +116,7 @@ class _Mover:
         async with self._sink.ingest(blob) as into:
             resumed = into.offset
             self._notify(Started(blob, resumed))
-            await self._line.fill(into, blob)
+            await self._bring(into, blob)
             try:
                 await into.commit()
             except DigestMismatch:
@@ -111,9 +124,17 @@ class _Mover:
                     raise
                 # A power cut can leave a partial with wrong bytes: once more, from the start.
                 await into.restart()
-                await self._line.fill(into, blob)
+                await self._bring(into, blob)
                 await into.commit()
         self._notify(Done(blob))
+
+    async def _bring(self, into: Ingest, blob: Descriptor) -> None:
+        """All of it: in pieces at once where that pays and both sides can, else in order."""
+        if blob.size >= self._cut.from_size and isinstance(into, RangedIngest):
+            pieces = Pieces(self._line, into, blob, self._cut)
+            if await pieces.run(at_once=self._concurrency):
+                return
+        await self._line.fill(into, blob)
 
 
 @final
