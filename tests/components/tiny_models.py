@@ -16,7 +16,7 @@ from gguf import GGUFWriter, TokenType
 CONTEXT: Final = 4096
 WIDTH: Final = 64
 LAYERS: Final = 2
-HEADS: Final = 4
+HEADS: Final = 2
 
 CHAT_TEMPLATE: Final = (
     "{%- for message in messages %}<|start|>{{ message.role }}\n{{ message.content }}<|end|>\n"

@@ -70,14 +70,13 @@ class LocalLauncher:
         cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
         """
         tail = LineTail(log)
-        remove_traces(command.socket)
         environment = {**command.environment, PARENT_VARIABLE: str(os.getpid())}
         try:
+            remove_traces(command.socket)
             process = await ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
         except OSError as error:
             raise LaunchFailed(
-                f"{engine.name} cannot be started: {command.argv[0]}: {error.strerror}",
-                engine=engine.name,
+                f"{engine.name} cannot be started for {label}: {error}", engine=engine.name
             ) from error
         logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
         ready = False

@@ -101,6 +101,7 @@ class LlamaCpp:
                 f"{self.name} cannot run {model.name}: it is {model.format}, not GGUF{other}",
                 hint="pull a GGUF version of the model, or choose another backend",
             )
+        self.check_settings(settings)
         program = find_program(self._environ)
         arguments = _arguments(model, mode, settings, socket)
         if self._threads:
@@ -114,6 +115,7 @@ class LlamaCpp:
 
     def check_settings(self, settings: RunSettings) -> None:
         """Refuse settings that `command` would refuse. Raises InvalidSetting."""
+        _check_context(settings)
         engine_flags(settings.runtime_flags, engine=self.name)
 
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
@@ -217,13 +219,18 @@ def _mode_arguments(model: ModelSpec, mode: Mode) -> list[str]:
             return ["--jinja", *(["--chat-template-file", str(template)] if template else [])]
 
 
+def _check_context(settings: RunSettings) -> None:
+    if settings.context_size is not None and settings.context_size < -1:
+        raise InvalidSetting(
+            f"context size {settings.context_size} is impossible",
+            hint="a number of tokens, or -1 for all that the model was trained for",
+        )
+
+
 def _context(model: ModelSpec, settings: RunSettings) -> int:
     """Tokens of context; 0 is llama.cpp's word for all that the model was trained for."""
     wanted = settings.context_size
-    if wanted is not None:
-        if wanted < -1:
-            raise InvalidSetting(
-                f"context size {wanted} is impossible", hint="a number of tokens, or -1 for all"
-            )
+    if wanted:
         return max(wanted, 0)
+    # 0 is no size; Docker Model Runner takes it for "not set", and so do its clients.
     return min(model.context_size or DEFAULT_CONTEXT, DEFAULT_CONTEXT)

@@ -133,9 +133,9 @@ _SIGNS: Final = (
         "see the model's runtime flags: stoker configure",
     ),
     _sign(
-        r"(quantized V cache requires .*)",
+        r" E llama_init_from_model: (?!failed to)(.*)",
         Reason.BAD_ARGUMENTS,
-        "these runtime flags do not go together: {0}",
+        "these runtime flags do not fit the model or each other: {0}",
         "see the model's runtime flags: stoker configure",
     ),
     _sign(
@@ -171,28 +171,30 @@ def diagnosis_of(exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
                 parts = [group for group in match.groups() if group is not None]
                 return Diagnosis(sign.reason, sign.message.format(*parts), sign.hint)
     if exit_code is not None and exit_code < 0:
-        return _killed(signal.Signals(-exit_code), _last_error(log_tail))
+        return _killed(-exit_code, _last_error(log_tail))
     code = "no exit code yet" if exit_code is None else f"exit code {exit_code}"
     last = _last_error(log_tail) or (log_tail[-1] if log_tail else "it wrote nothing")
     return Diagnosis(Reason.UNKNOWN, f"llama.cpp failed ({code}): {last}", "stoker logs shows more")
 
 
-def _killed(number: signal.Signals, last_error: str) -> Diagnosis:
-    if number is signal.SIGKILL:
+def _killed(number: int, last_error: str) -> Diagnosis:
+    if number == signal.SIGKILL:
         return Diagnosis(
             Reason.OUT_OF_MEMORY,
             "llama.cpp was killed from outside, most likely for want of memory",
             _SMALLER,
         )
+    known = {one.value: one.name for one in signal.Signals}
+    name = known.get(number, f"signal {number}")
     if number in _CRASHES:
         said = f": {last_error}" if last_error else ""
         hint = (
             "this CPU lacks instructions that this build of llama.cpp needs"
-            if number is signal.SIGILL
+            if number == signal.SIGILL
             else "an error of llama.cpp's; another version or quantisation may do"
         )
-        return Diagnosis(Reason.CRASHED, f"llama.cpp crashed ({number.name}){said}", hint)
-    return Diagnosis(Reason.CRASHED, f"llama.cpp was stopped from outside ({number.name})")
+        return Diagnosis(Reason.CRASHED, f"llama.cpp crashed ({name}){said}", hint)
+    return Diagnosis(Reason.CRASHED, f"llama.cpp was stopped from outside ({name})")
 
 
 def _last_error(log_tail: Sequence[str]) -> str:

@@ -20,8 +20,12 @@ def note_of(socket: Path) -> Path:
 def write_note(socket: Path, pid: int) -> None:
     """Remember the process that serves this socket. Its start time guards against a reused pid."""
     started = _start_time(pid)
-    if started is not None:
+    if started is None:
+        return
+    try:
         note_of(socket).write_text(f"{pid} {started}\n", encoding="ascii")
+    except OSError as error:  # no reason not to serve
+        logger.warning("engine not noted pid=%s: %s", pid, error)
 
 
 def remove_traces(socket: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tests of stoker.engines, with real child processes and real llama.cpp."""
