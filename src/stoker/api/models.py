@@ -12,6 +12,7 @@ from stoker.api.progress import stream_progress
 from stoker.api.views import json_response, native, removals
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
+from stoker.distribution.push import Pusher
 from stoker.library import Library
 from stoker.oci.reference import parse_reference
 from stoker.wire import manage
@@ -25,9 +26,10 @@ _MAX_BODY = 1024 * 1024
 class ModelRoutes:
     """The `/models` tree."""
 
-    def __init__(self, library: Library, puller: Puller) -> None:
+    def __init__(self, library: Library, puller: Puller, pusher: Pusher) -> None:
         self._library = library
         self._puller = puller
+        self._pusher = pusher
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table. Fixed names come before `{name}`, which may hold slashes."""
@@ -35,6 +37,7 @@ class ModelRoutes:
         yield web.get("/models/", self.list)
         yield web.post("/models/create", self.create)
         yield web.post("/models/{name:.+}/tag", self.tag)
+        yield web.post("/models/{name:.+}/push", self.push)
         yield web.get("/models/{name:.+}", self.inspect)
         yield web.delete("/models/{name:.+}", self.remove)
 
@@ -50,6 +53,15 @@ class ModelRoutes:
         asked = await read_json(request, manage.CreateModel)
         transfer = self._puller.pull(asked.source, bearer=asked.bearer_token or None)
         return await stream_progress(request, transfer)
+
+    async def push(self, request: web.Request) -> web.StreamResponse:
+        """Push a local model to where its name says."""
+        asked = await read_json(request, manage.PushModel)
+        name = request.match_info["name"]
+        target = parse_reference(name).tagged
+        model = self._library.find(name).descriptor
+        bearer = asked.bearer_token or None
+        return await stream_progress(request, self._pusher.push(model, target, bearer=bearer))
 
     async def tag(self, request: web.Request) -> web.StreamResponse:
         repository, tag = request.query.get("repo"), request.query.get("tag")

@@ -14,6 +14,7 @@ from stoker.base.paths import Paths
 from stoker.distribution import Puller
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
+from stoker.distribution.push import Pusher
 from stoker.engines.launcher import LocalLauncher
 from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.spec import Engine
@@ -23,6 +24,7 @@ from stoker.library import Library
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
+from stoker.registry.client import RegistryClient
 from stoker.scheduler import Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
@@ -58,6 +60,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 run_dir=paths.run,
                 engine_log=engine_log,
             ) as scheduler,
+            RegistryClient() as registries,
             Jobs() as jobs,
         ):
             gateway = Gateway(
@@ -68,9 +71,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 upstreams=upstreams,
                 limits=Limits(),
             )
-            puller = Puller(store, jobs, Fetcher(store), default_registry=config.default_registry)
+            puller = Puller(store, jobs, Fetcher(store, registries), default_registry=config.default_registry)
             app = build_app(
-                models=ModelRoutes(library, puller),
+                models=ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 engines=EngineRoutes(
                     scheduler=scheduler,
                     library=library,

@@ -1,20 +1,62 @@
 """Bring a model from where it is into the store."""
 
-from stoker.base.errors import Unreachable
+from typing import final
+
+from stoker.base.errors import ParseError
+from stoker.base.units import binary_size
 from stoker.distribution.jobs import Notify
+from stoker.distribution.report import Reporter
+from stoker.oci.content import Source
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.manifest import MAX_METADATA, Manifest, parse_manifest
+from stoker.oci.modelconfig import check_config_type, parse_config
 from stoker.oci.reference import Reference
+from stoker.registry.client import RegistryClient
+from stoker.registry.credentials import Secret
 from stoker.store import Store
+from stoker.transfer import copy
+from stoker.wire.manage import Progress
 
 
+@final
 class Fetcher:
     """Pulls from OCI registries."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, registries: RegistryClient) -> None:
         self._store = store
+        self._registries = registries
 
     async def __call__(
         self, reference: Reference, text: str, *, bearer: str | None, notify: Notify
     ) -> None:
-        """Pull and tag."""
-        del text, bearer, notify
-        raise Unreachable(f"pulling {reference} is not built yet", origin=reference.registry)
+        """Pull and name a model. What arrived before a failure is kept for the next attempt."""
+        del text
+        secret = Secret(bearer) if bearer else None
+        source = self._registries.repository(reference, bearer=secret)
+        await pull_from(source, reference, self._store, notify)
+
+
+async def pull_from(source: Source, reference: Reference, store: Store, notify: Notify) -> None:
+    """Copy from any source, check that it is a model, name it. Success is the last line."""
+    root = await source.resolve("")
+    manifest = await _read_manifest(source, root)
+    # Before gigabytes are fetched for something that nobody here can read.
+    check_config_type(manifest.config.media_type)
+    if any(entry.manifest.digest == root.digest for entry in store.entries()):
+        store.tag(str(reference.tagged), root)
+        size = binary_size(manifest.size)
+        notify(Progress("success", f"Using cached model: {size}"))
+        return
+    async with store.lease(root.digest, *(blob.digest for blob in manifest.blobs)):
+        await copy(source, store.blobs, root, notify=Reporter(manifest, "pull", notify))
+        config = store.blobs.read_metadata(manifest.config)
+        parse_config(config, manifest.config.media_type)
+        store.tag(str(reference.tagged), root)
+    notify(Progress("success", "Model pulled successfully"))
+
+
+async def _read_manifest(source: Source, root: Descriptor) -> Manifest:
+    if root.size > MAX_METADATA:
+        raise ParseError(f"manifest: {root.size} bytes, at most {MAX_METADATA} are read")
+    async with source.open(root) as body:
+        return parse_manifest(b"".join([chunk async for chunk in body]))

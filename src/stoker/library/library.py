@@ -1,12 +1,20 @@
 """The models that are here: list, find, resolve, tag, remove."""
 
 import asyncio
+import logging
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stoker.base.errors import AmbiguousName, Conflict, ModelNotFound, UnsupportedFormat
+from stoker.base.errors import (
+    AmbiguousName,
+    Conflict,
+    IntegrityError,
+    ModelNotFound,
+    ParseError,
+    UnsupportedFormat,
+)
 from stoker.library.files import ModelFile, Role, files_of, format_of
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, short_id
@@ -22,6 +30,8 @@ from stoker.oci.reference import (
 )
 from stoker.planner.spec import Format, ModelSpec
 from stoker.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,16 @@ class Library:
         self._resolved: dict[Digest, ModelSpec] = {}
 
     def models(self) -> tuple[LocalModel, ...]:
-        """All models, in the order of the index."""
-        return tuple(self._local(e.manifest, e.names) for e in self._store.entries())
+        """All models that can be read, in the order of the index."""
+        return tuple(self._readable())
+
+    def _readable(self) -> Iterator[LocalModel]:
+        for entry in self._store.entries():
+            try:
+                yield self._local(entry.manifest, entry.names)
+            except (ParseError, UnsupportedFormat, IntegrityError) as error:
+                # Strangers may write to the layout too; one odd artifact must not hide the others.
+                logger.warning("not a model id=%s: %s", entry.manifest.digest, error)
 
     def find(self, text: str) -> LocalModel:
         """The model that a name, an id or a digest means.

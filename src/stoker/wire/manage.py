@@ -81,6 +81,12 @@ class CreateModel(msgspec.Struct, rename={"bearer_token": "bearer-token"}, omit_
     bearer_token: str = ""
 
 
+class PushModel(msgspec.Struct, rename={"bearer_token": "bearer-token"}, omit_defaults=True):
+    """Body of `POST /models/{ref}/push`; may be empty."""
+
+    bearer_token: str = ""
+
+
 class Tagged(msgspec.Struct):
     """Answer of `POST /models/{ref}/tag`."""
 

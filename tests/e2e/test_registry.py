@@ -1,0 +1,38 @@
+"""Models travel: the real daemon, the real registry, the real command line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.components.daemon import Daemon
+from tests.components.oci_registry import RunningRegistry, oci_registry
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
+    folder: Path = tmp_path_factory.mktemp("registry")
+    with oci_registry(folder) as registry:
+        yield registry
+
+
+def test_push_remove_pull_run(daemon: Daemon, registry: RunningRegistry) -> None:
+    name = f"localhost:{registry.port}/me/pilot:q8"
+    before = json.loads(daemon.cli("inspect", "pilot").stdout)["id"]
+    daemon.cli("tag", "pilot", name)
+    pushed = daemon.cli("push", name)
+    assert pushed.returncode == 0, pushed.stderr
+    removed = daemon.cli("rm", "--force", "pilot")
+    assert f"Deleted: {before}" in removed.stdout
+    pulled = daemon.cli("pull", name)
+    assert pulled.returncode == 0, pulled.stderr
+    assert json.loads(daemon.cli("inspect", name).stdout)["id"] == before
+    assert daemon.cli("run", name, "hello").stdout.strip()
+
+
+def test_a_model_that_is_not_there(daemon: Daemon, registry: RunningRegistry) -> None:
+    done = daemon.cli("pull", f"localhost:{registry.port}/no/such:model")
+    assert done.returncode == 1
+    assert "404" in done.stderr
+    assert "Traceback" not in done.stderr
