@@ -26,14 +26,31 @@ class Kind(StrEnum):
     ADAPTER = "adapter"
 
 
+class Mixer(StrEnum):
+    """How a layer lets tokens see each other."""
+
+    ATTENTION = "attention"
+    LATENT = "latent"
+    """Attention over compressed keys and values (MLA)."""
+    MAMBA = "mamba"
+    MAMBA2 = "mamba2"
+    PARALLEL = "parallel"
+    """Attention and Mamba 2 side by side."""
+    CONVOLUTION = "convolution"
+    OTHER = "other"
+    """Known by its cache only: RWKV, gated delta nets, linear attention."""
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFacts:
     """One layer: what it weighs and what it must remember of each token.
 
     Weights in bytes; lengths in elements. A layer with `kv_heads` 0 keeps no keys and values, one
-    with `state` 0 has no recurrent state; hybrids may have both.
+    without states has no recurrent part; hybrids may have both.
     """
 
+    mixer: Mixer = Mixer.ATTENTION
     weights: int = 0
     experts: int = 0
     """Bytes of `weights` that belong to experts, which may be kept away from the GPU."""
@@ -43,10 +60,61 @@ class LayerFacts:
     """Of one head, as the cache stores it."""
     value_length: int = 0
     """Of one head; 0 with latent attention (MLA), which stores keys only."""
-    feed_forward: int = 0
+    index_length: int = 0
+    """Of the extra key that sparse attention (DSA) keeps for each token."""
     sliding: bool = False
-    state: int = 0
-    """float32 elements of recurrent state per sequence, whatever the context."""
+    conv_state: int = 0
+    """float32 elements of the convolution's memory per sequence, whatever the context."""
+    scan_state: int = 0
+    """float32 elements of the recurrent state per sequence, whatever the context."""
+    feed_forward: int = 0
+    """0 when all of it is experts."""
+    gated: bool = True
+    """Whether the feed-forward part multiplies two projections."""
+    expert_length: int = 0
+    shared_length: int = 0
+    """Feed-forward length of the experts every token goes through."""
+
+    @property
+    def keys_width(self) -> int:
+        """Elements of the keys of one token in the cache."""
+        return self.kv_heads * self.key_length
+
+    @property
+    def values_width(self) -> int:
+        """Elements of the values of one token in the cache."""
+        return self.kv_heads * self.value_length
+
+    @property
+    def state(self) -> int:
+        """All float32 elements kept per sequence."""
+        return self.conv_state + self.scan_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentFacts:
+    """Lengths of latent attention (MLA), in elements; the last three of one head."""
+
+    query_rank: int
+    """0: queries are not compressed."""
+    rank: int
+    rope: int
+    nope: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurrentFacts:
+    """Lengths of Mamba's parts, in elements."""
+
+    conv: int
+    inner: int
+    state: int
+    rank: int
+    """Of the time step; Mamba 2 has as many heads."""
+    groups: int
+    normed: bool = False
+    """Whether time step, B and C are normalised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +143,15 @@ class ModelFacts:
     other_weights: int = 0
     """Tensors of neither a layer, the input nor the output, such as a projector's."""
     sliding_window: int = 0
-    latent_attention: bool = False
+    latent: LatentFacts | None = None
+    recurrent: RecurrentFacts | None = None
+    residual_first: bool = False
+    """Whether a layer adds its result to its input, and not the other way round: this decides
+    which of the two makes room."""
+    has_cache: bool = True
+    """False for encoders, which see all tokens at once."""
+    cache_known: bool = True
+    """False where the engine keeps a cache of a kind that this version cannot compute."""
     experts: int = 0
     experts_used: int = 0
     pooling: Pooling = Pooling.NONE

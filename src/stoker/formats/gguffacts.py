@@ -1,12 +1,29 @@
 """GGUF header → ModelFacts."""
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Final
 
 from stoker.base.errors import ParseError
 from stoker.formats.facts import Kind, ModelFacts, Pooling
-from stoker.formats.gguf import GgufHeader
+from stoker.formats.gguf import GgufHeader, Tensor
 from stoker.formats.ggufkeys import MAX_NUMBER, Keys, metadata_strings
+from stoker.formats.layers import (
+    NO_CACHE,
+    RESIDUAL_FIRST,
+    UNKNOWN_CACHE,
+    TensorShapes,
+    latent_facts,
+    layer_facts,
+    recurrent_facts,
+    window_of,
+)
 from stoker.formats.quant import quantization_name
+
+# Four digits at most: the number becomes the key of a record.
+_LAYER: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
+_INPUT: Final = ("token_embd", "per_layer_token_embd", "token_types", "position_embd")
 
 _POOLINGS = (Pooling.NONE, Pooling.MEAN, Pooling.CLS, Pooling.LAST, Pooling.RANK)
 
@@ -21,10 +38,8 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
         raise ParseError("gguf: general.architecture is missing", hint="not a model file")
     shards = (first, *rest)
     _check_shards(keys, len(shards))
-    elements: Counter[str] = Counter()
-    for shard in shards:
-        for tensor in shard.tensors:
-            elements[tensor.type.name] += tensor.elements
+    table = _Table(shards)
+    elements = table.elements
     context = keys.number(keys.own("context_length"))
     return ModelFacts(
         format="gguf",
@@ -40,7 +55,16 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
         context_size=context or None,
         vocabulary=keys.length("tokenizer.ggml.tokens") or keys.number(keys.own("vocab_size")),
         embedding_length=keys.number(keys.own("embedding_length")),
-        sliding_window=keys.number(keys.own("attention.sliding_window")),
+        layers=layer_facts(keys, table.layers()),
+        input_weights=table.inputs,
+        output_weights=table.outputs,
+        other_weights=table.others,
+        sliding_window=window_of(keys),
+        latent=latent_facts(keys),
+        recurrent=recurrent_facts(keys),
+        residual_first=keys.architecture in RESIDUAL_FIRST,
+        has_cache=keys.architecture not in NO_CACHE,
+        cache_known=keys.architecture not in UNKNOWN_CACHE,
         experts=keys.number(keys.own("expert_count")),
         experts_used=keys.number(keys.own("expert_used_count")),
         pooling=_pooling(keys),
@@ -49,6 +73,45 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
         has_chat_template="tokenizer.chat_template" in keys,
         metadata=metadata_strings(first.metadata),
     )
+
+
+class _Table:
+    """The tensors of all shards, sorted by where they belong."""
+
+    __slots__ = ("_experts", "_shapes", "_weights", "elements", "inputs", "others", "outputs")
+
+    def __init__(self, shards: Sequence[GgufHeader]) -> None:
+        self.elements: Counter[str] = Counter()
+        self.inputs = self.outputs = self.others = 0
+        self._weights: Counter[int] = Counter()
+        self._experts: Counter[int] = Counter()
+        self._shapes: defaultdict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
+        for shard in shards:
+            for tensor in shard.tensors:
+                self.elements[tensor.type.name] += tensor.elements
+                self._sort(tensor)
+
+    def _sort(self, tensor: Tensor) -> None:
+        found = _LAYER.match(tensor.name)
+        if found:
+            layer = int(found[1])
+            self._weights[layer] += tensor.size
+            self._shapes[layer][found[2]] = tensor.shape
+            if "_exps." in found[2]:
+                self._experts[layer] += tensor.size
+        elif tensor.name.startswith(_INPUT):
+            self.inputs += tensor.size
+        elif tensor.name.startswith("output"):
+            self.outputs += tensor.size
+        else:
+            self.others += tensor.size
+
+    def layers(self) -> dict[int, TensorShapes]:
+        """By number of the layer."""
+        return {
+            number: TensorShapes(self._weights[number], self._experts[number], shapes)
+            for number, shapes in self._shapes.items()
+        }
 
 
 def _check_shards(keys: Keys, given: int) -> None:

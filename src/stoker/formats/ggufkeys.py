@@ -32,6 +32,10 @@ class Keys:
     def __contains__(self, key: str) -> bool:
         return key in self._metadata
 
+    def value(self, key: str) -> Value | None:
+        """As the file has it."""
+        return self._metadata.get(key)
+
     def text(self, key: str) -> str:
         """A string; empty when absent."""
         value = self._metadata.get(key)

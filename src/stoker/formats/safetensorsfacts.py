@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from stoker.base.errors import ParseError
-from stoker.formats.facts import Kind, LayerFacts, ModelFacts, Pooling
+from stoker.formats.facts import Kind, LatentFacts, LayerFacts, Mixer, ModelFacts, Pooling
 from stoker.formats.hfconfig import HfConfig
 from stoker.formats.quant import MIXED, UNKNOWN
 from stoker.formats.safetensors import SafetensorsHeader, Tensor
@@ -57,7 +57,7 @@ def facts_of_safetensors(
         output_weights=weights.outputs,
         other_weights=weights.others,
         sliding_window=shape.sliding_window,
-        latent_attention=shape.latent_rank > 0,
+        latent=_latent(shape),
         experts=shape.experts,
         experts_used=shape.experts_used,
         pooling=Pooling.NONE if _kind(first) is Kind.GENERATION else Pooling.MEAN,
@@ -109,6 +109,7 @@ def _layer(shape: HfConfig, number: int, weights: int, experts: int) -> LayerFac
     latent = shape.latent_rank > 0
     kv_heads = 1 if latent else shape.kv_heads
     return LayerFacts(
+        mixer=(Mixer.LATENT if latent else Mixer.ATTENTION) if remembers else Mixer.OTHER,
         weights=weights,
         experts=experts,
         heads=shape.heads,
@@ -117,6 +118,14 @@ def _layer(shape: HfConfig, number: int, weights: int, experts: int) -> LayerFac
         value_length=0 if latent else shape.head_dim,
         feed_forward=shape.feed_forward,
         sliding=kind == "sliding_attention" or (not shape.layer_types and shape.sliding_window > 0),
+    )
+
+
+def _latent(shape: HfConfig) -> LatentFacts | None:
+    if not shape.latent_rank:
+        return None
+    return LatentFacts(
+        query_rank=0, rank=shape.latent_rank, rope=shape.rope_dims, nope=0, value=shape.head_dim
     )
 
 
