@@ -103,6 +103,8 @@ def _describe(writer: gguf.GGUFWriter, config: dict[str, Any], parameters: int) 
     writer.add_size_label(f"{parameters / 1e6:.1f}M")
     writer.add_languages(["en"])
     writer.add_tags(["text-generation", "help-desk"])
+    # Facts have one right answer: greedy unless a request asks otherwise (llama.cpp reads this key).
+    writer.add_sampling_temp(0.0)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
