@@ -63,6 +63,27 @@ def test_a_push_says_uploaded(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "Uploaded 10.00MB of 10.00MB\n"
 
 
+def test_bars_that_are_complete_scroll_away(
+    clock: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("LINES", "4")
+    monkeypatch.setenv("COLUMNS", "60")
+    with progress._renderer() as bars:
+        for name in "abcd":
+            clock[0] += 1
+            bars.update(moved(5_000_000, name))
+        drawn = capsys.readouterr().err.rpartition("\x1b[J")[2]
+        # Two of four: as many as can be erased again on a screen of four lines.
+        assert drawn.splitlines() == [
+            "a: Downloading [============>            ] 5.00MB/10.00MB",
+            "b: Downloading [============>            ] 5.00MB/10.00MB",
+        ]
+        bars.update(moved(10_000_000, "b"))
+    last = capsys.readouterr().err
+    assert last.startswith("\x1b[2F\x1b[Jb: Pull complete 10.00MB\na: Downloading")
+
+
 def test_rate_and_time_left(clock: list[float]) -> None:
     layer = progress._Layer()
     for step in range(11):

@@ -7,6 +7,7 @@ broken streams and cancelled requests are what they are in life.
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -96,20 +97,21 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Quiet."""
 
+    def handle(self) -> None:
+        with suppress(ConnectionError, ssl.SSLError):  # the client left, or did not trust us
+            super().handle()
+
     def address_string(self) -> str:
         return "client"
 
     def do_GET(self) -> None:
-        with suppress(ConnectionError):  # the client left
-            self._handle()
+        self._handle()
 
     def do_POST(self) -> None:
-        with suppress(ConnectionError):  # the client left
-            self._handle()
+        self._handle()
 
     def do_DELETE(self) -> None:
-        with suppress(ConnectionError):  # the client left
-            self._handle()
+        self._handle()
 
     def _handle(self) -> None:
         url = urlsplit(self.path)
@@ -268,14 +270,20 @@ class _Unix(socketserver.ThreadingUnixStreamServer):
 
 
 @contextmanager
-def stub_daemon(unix: Path | None = None) -> Iterator[Stub]:
+def stub_daemon(unix: Path | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
     """A running server; `stub.url` is what STOKER_HOST should be."""
     stub = Stub()
     handler = type("Handler", (_Handler,), {"stub": stub})
     server: socketserver.BaseServer
     if unix is None:
         tcp = _Tcp(("127.0.0.1", 0), handler)
-        stub.url, server = f"http://127.0.0.1:{tcp.server_address[1]}", tcp
+        if tls is not None:
+            # Shaking hands is left to the first read, in the connection's own thread.
+            tcp.socket = tls.wrap_socket(
+                tcp.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "http" if tls is None else "https"
+        stub.url, server = f"{scheme}://127.0.0.1:{tcp.server_address[1]}", tcp
     else:
         server = _Unix(str(unix), handler)
         stub.url = f"unix://{unix}"

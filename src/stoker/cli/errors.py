@@ -61,6 +61,8 @@ def refusal(verb: str, error: DaemonError) -> str:
 def report(error: BaseException) -> None:
     """Say it on stderr: `error: …`, and what to do next on a line of its own."""
     if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):
+        if isinstance(error, KeyboardInterrupt) and sys.stderr.isatty():
+            say("")  # the shell's prompt does not belong behind the terminal's ^C
         return
     if isinstance(error, StokerError):
         message, hint = error.message, error.hint

@@ -1,5 +1,6 @@
 """Progress of a pull or push: bars on a terminal, lines in a file or a pipe."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -116,10 +117,16 @@ class _Bars:
             self._drawn = 0
 
     def _draw(self) -> None:
-        lines = [self._line(name, layer) for name, layer in self._layers.items()]
+        """What is complete is printed for good; only the rest is redrawn, as far as it fits."""
+        done = [name for name, layer in self._layers.items() if layer.current >= layer.size]
+        lines = [self._line(name, self._layers.pop(name)) for name in done]
+        columns, rows = shutil.get_terminal_size()
+        # Longer lines would wrap, more would scroll: neither can be erased by going up.
+        moving = [*self._layers.items()][: rows - 2]
+        lines += [self._line(name, layer)[: columns - 1] for name, layer in moving]
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
-        self._drawn = len(lines)
+        self._drawn = len(moving)
 
     def _line(self, name: str, layer: _Layer) -> str:
         short = name.removeprefix("sha256:")[:12]
@@ -129,7 +136,7 @@ class _Bars:
             return f"{short}: {verb} {decimal_size(layer.size)}"
         filled = _BAR * layer.current // max(layer.size, 1)
         bar = "=" * filled + ">" + " " * (_BAR - filled)
-        return f"{short}: {self._verb} [{bar}] {sizes}{_speed(layer)}"[: _columns() - 1]
+        return f"{short}: {self._verb} [{bar}] {sizes}{_speed(layer)}"
 
 
 def _speed(layer: _Layer) -> str:
@@ -141,13 +148,6 @@ def _speed(layer: _Layer) -> str:
         f"{left // 60}:{left % 60:02}" if left < 3600 else f"{left // 3600}h{left // 60 % 60:02}"
     )
     return f"  {decimal_size(int(rate))}/s  {clock} left"
-
-
-def _columns() -> int:
-    import shutil  # noqa: PLC0415  # only bars need it
-
-    # Wider lines would wrap, and a wrapped line cannot be erased by going up one.
-    return shutil.get_terminal_size().columns
 
 
 @contextmanager

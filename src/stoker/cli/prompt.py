@@ -42,7 +42,9 @@ def _editor(history: Path | None) -> LineReader:
     from prompt_toolkit.history import FileHistory, InMemoryHistory  # noqa: PLC0415
 
     memory = FileHistory(str(_private(history))) if history else InMemoryHistory()
-    session: PromptSession[str] = PromptSession(history=memory)
+    session: PromptSession[str] = PromptSession(
+        history=memory, enable_suspend=True, enable_open_in_editor=True
+    )
     placeholders = {
         "> ": FormattedText([("ansibrightblack", "Send a message (/? for help)")]),
         ". ": FormattedText([("ansibrightblack", 'Use """ to end multi-line input')]),

@@ -16,7 +16,7 @@ from typing import Any, Final, final
 from urllib.parse import urlencode
 
 from stoker import __version__
-from stoker.base.errors import DaemonError, ParseError, Unreachable
+from stoker.base.errors import DaemonError, InvalidSetting, ParseError, Unreachable
 from stoker.client.endpoint import CONNECT_TIMEOUT, Endpoint
 from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER
 
@@ -170,15 +170,20 @@ class _Connection(http.client.HTTPConnection):
         self.link: socket.socket
 
     def connect(self) -> None:
+        tls = _tls_context() if self._endpoint.scheme == "https" else None
         link = self._endpoint.connect(CONNECT_TIMEOUT)
-        if self._endpoint.scheme == "https":
-            link = _tls_context().wrap_socket(link, server_hostname=self._endpoint.host)
+        if tls is not None:
+            link = tls.wrap_socket(link, server_hostname=self._endpoint.host)
         self.sock = self.link = link
 
 
 def _tls_context() -> ssl.SSLContext:
     # Docker Model Runner's variables, with its reading: only the word `true` counts.
-    context = ssl.create_default_context(cafile=os.environ.get("MODEL_RUNNER_TLS_CA_CERT") or None)
+    authority = os.environ.get("MODEL_RUNNER_TLS_CA_CERT") or None
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except OSError as error:  # ssl.SSLError is one
+        raise InvalidSetting(f"MODEL_RUNNER_TLS_CA_CERT={authority}: {error}") from error
     if os.environ.get("MODEL_RUNNER_TLS_SKIP_VERIFY") == "true":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
