@@ -61,6 +61,15 @@ def chat_model(path: Path, *, architecture: str = "llama") -> Path:
 
 def embedding_model(path: Path) -> Path:
     """A BERT of two layers with mean pooling and a WordPiece tokenizer over single letters."""
+    return _bert(path, gguf.PoolingType.MEAN)
+
+
+def reranking_model(path: Path) -> Path:
+    """The same with a head that scores a pair of texts."""
+    return _bert(path, gguf.PoolingType.RANK)
+
+
+def _bert(path: Path, pooling: gguf.PoolingType) -> Path:
     letters = [chr(code) for code in range(33, 127)]
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     # llama.cpp's convention: a word begins with U+2581, a continuation loses its "##".
@@ -69,7 +78,7 @@ def embedding_model(path: Path) -> Path:
     _describe(writer, name="tiny embedding", context=512)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(value=False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_pooling_type(pooling)
     writer.add_tokenizer_model("bert")
     writer.add_token_list(tokens)
     writer.add_token_types([TokenType.CONTROL] * 5 + [TokenType.NORMAL] * (2 * len(letters)))
@@ -91,6 +100,12 @@ def embedding_model(path: Path) -> Path:
             writer.add_tensor(f"blk.{layer}.{name}.bias", np.zeros(WIDTH, np.float32))
         for name in ("attn_output_norm", "layer_output_norm"):
             _norm(writer, f"blk.{layer}.{name}")
+    if pooling is gguf.PoolingType.RANK:
+        writer.add_array("bert.classifier.output_labels", ["LABEL_0"])
+        _random_tensor(writer, random, "cls.weight", (WIDTH, WIDTH))
+        writer.add_tensor("cls.bias", np.zeros(WIDTH, np.float32))
+        _random_tensor(writer, random, "cls.output.weight", (1, WIDTH))
+        writer.add_tensor("cls.output.bias", np.zeros(1, np.float32))
     return _written(writer, path)
 
 

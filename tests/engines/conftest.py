@@ -31,10 +31,11 @@ def spec_of(weights: Path, *, context_size: int | None = tiny_models.CONTEXT) ->
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with chat.gguf and embed.gguf."""
+    """A folder with chat.gguf, embed.gguf and rerank.gguf."""
     folder = tmp_path_factory.mktemp("models")
     tiny_models.chat_model(folder / "chat.gguf")
     tiny_models.embedding_model(folder / "embed.gguf")
+    tiny_models.reranking_model(folder / "rerank.gguf")
     return folder
 
 

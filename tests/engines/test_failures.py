@@ -1,7 +1,7 @@
 """From an engine's last lines to a sentence."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.engines.llamacpp import LlamaCpp
@@ -26,6 +26,7 @@ def test_a_signal_that_has_no_name() -> None:
     assert LlamaCpp({}).diagnose(-99, []).reason is Reason.CRASHED
 
 
+@settings(deadline=None)
 @given(st.none() | st.integers(-64, 255), st.lists(st.text()))
 def test_there_is_always_an_answer(code: int | None, lines: list[str]) -> None:
     assert LlamaCpp({}).diagnose(code, lines).message

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.base.errors import InvalidSetting
@@ -83,6 +83,7 @@ def test_a_value_without_a_flag() -> None:
         checked("512")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="-=_/ahostmdelr0.9", max_size=12), max_size=5))
 def test_whatever_comes_no_forbidden_flag_passes(flags: list[str]) -> None:
     try:

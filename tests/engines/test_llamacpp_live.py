@@ -1,6 +1,7 @@
 """The real llama.cpp: it answers, it stops, and it says why when it cannot start."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 
 from stoker.base.errors import LaunchFailed
+from stoker.engines import llamacpp_worker
 from stoker.engines.launcher import LocalLauncher
 from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.spec import Instance
@@ -81,6 +83,26 @@ async def test_embeddings_of_long_inputs(models: Path, run_dir: Path) -> None:
         assert [len(item["embedding"]) for item in answer["data"]] == [64, 64]
         async with session.post("/v1/embeddings", json={"input": "c " * 900}) as refused:
             assert refused.status == 400, "too long is the caller's mistake, not the engine's"
+
+
+async def test_reranking(models: Path, run_dir: Path) -> None:
+    model = spec_of(models / "rerank.gguf", context_size=512)
+    async with running(model, run_dir, mode=Mode.RERANKING) as (_, session):
+        question = {"query": "who", "documents": ["me", "you", "nobody"]}
+        answer = await post(session, "/v1/rerank", question)
+    assert {result["index"] for result in answer["results"]} == {0, 1, 2}
+
+
+async def test_a_native_program_is_driven_the_same_way(
+    models: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I "{llamacpp_worker.__file__}" "$@"\n')
+    program.chmod(0o755)
+    engine = LlamaCpp({"LLAMA_SERVER_PATH": str(tmp_path), "PATH": "/usr/bin:/bin"})
+    instance = await load(spec_of(models / "chat.gguf"), run_dir, engine=engine)
+    await instance.stop()
+    assert await instance.wait() == 0
 
 
 async def test_term_during_a_stream_stops_at_once(models: Path, run_dir: Path) -> None:

@@ -1,6 +1,6 @@
 """Lines out of bytes, however the bytes are cut."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.engines.logs import MAX_LINE, TAIL_LINES, LineTail
@@ -37,6 +37,7 @@ def test_only_the_last_lines_are_kept() -> None:
     assert tail.lines == tuple(str(number) for number in range(1000 - TAIL_LINES, 1000))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="abé\n", max_size=9)), st.integers(1, 7))
 def test_the_cut_does_not_matter(texts: list[str], size: int) -> None:
     data = "".join(texts).encode()

@@ -108,6 +108,7 @@ async def _until_ready(
             f"{engine.name} did not get {label} ready in {command.ready_within:g} seconds",
             engine=engine.name,
             log_tail=tail.lines,
+            hint="stoker logs shows how far it came",
         ) from None
     log_tail = await process.last_output()
     found = engine.diagnose(process.exit_code, log_tail)

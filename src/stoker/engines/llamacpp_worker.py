@@ -14,10 +14,10 @@ model did not load; 4 this wheel cannot be driven; 5 the parent was gone before 
 import ctypes
 import os
 import signal
+import stat
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 WHEEL_VERSION: Final = "2026.10.11549"
@@ -126,8 +126,9 @@ def _remove_sockets(hosts: list[str]) -> None:
     # Both ways: a stale socket makes the server's bind fail, and a killed server leaves one behind.
     for host in hosts:
         try:
-            if Path(host).is_socket():
-                Path(host).unlink()
+            # Not pathlib: it would take 5 of the 80 ms from start to ready.
+            if stat.S_ISSOCK(os.lstat(host).st_mode):
+                os.unlink(host)  # noqa: PTH108
         except OSError:  # an address that is no file, or a file already gone
             continue
 

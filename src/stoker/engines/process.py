@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Self, cast, final
 
@@ -90,6 +91,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
             await self.ended_within(_REAP_WITHIN)
             return
         self._ended = True
+        began = time.monotonic()
         if not self._exit.done() and grace > 0:
             self._signal(signal.SIGTERM)
             if not await self.ended_within(grace):
@@ -99,6 +101,10 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._signal(signal.SIGKILL)  # also for what the child itself left in its group
         if not await self.ended_within(_REAP_WITHIN):
             logger.error("engine survives KILL model=%s pid=%s", self._label, self.pid)
+        logger.info(
+            "engine ended model=%s pid=%s code=%s seconds=%.3f",
+            self._label, self.pid, self.exit_code, time.monotonic() - began,
+        )  # fmt: skip
         if self._transport:
             self._transport.close()
 
