@@ -1,0 +1,17 @@
+"""Estimates against the real engine. All shapes: `python -m bench.memory`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.planner.cases import Case, quick_cases, try_case
+
+
+@pytest.mark.parametrize("case", quick_cases(), ids=lambda case: case.label)
+def test_the_estimate_is_what_the_engine_allocates(case: Case, tmp_path: Path) -> None:
+    outcome = try_case(case, tmp_path)
+    measured = outcome.measured
+    assert abs(outcome.weights_error) <= outcome.log_rounding
+    assert abs(outcome.cache_error) <= outcome.log_rounding
+    assert abs(outcome.output_error) <= outcome.log_rounding
+    assert abs(outcome.compute_error) <= max(0.05 * measured.total("compute"), 1.0)
