@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from stoker import __version__
 from stoker.cli.plugin import metadata, own_arguments
 from tests.cli.conftest import Stoker
+from tests.components.docker_client import ensure_docker
 from tests.components.stub_daemon import Stub
 
 PLUGIN = Path(sys.executable).parent / "docker-model"
@@ -26,11 +26,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def docker(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    program = shutil.which("docker")
-    assert program, "the docker client is needed here; Debian: apt-get install docker-cli"
-    return subprocess.run(
-        [program, *argv], input=stdin, capture_output=True, text=True, check=False
-    )
+    command = [ensure_docker(), *argv]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
