@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stoker.base.errors import StokerError
+from stoker.cli.attachments import Content, expand
 from stoker.cli.errors import report, say
 from stoker.cli.prompt import LineReader
 from stoker.cli.spinner import Spinner
@@ -31,6 +32,7 @@ Available commands:
   /?, /help           This text
 
 Use \"\"\" to begin a multi-line message and \"\"\" to end it.
+@FILE puts a text file into your message, the path of a picture the picture.
 Ctrl + c stops an answer; the unfinished exchange is forgotten."""
 
 
@@ -56,12 +58,12 @@ class Conversation:
     """Where chat is on a server that is not Stoker; see `Client.chat`."""
     turns: list[ChatMessage] = field(default_factory=list)
 
-    def ask(self, text: str, *, quiet: bool = False) -> Reply:
+    def ask(self, content: Content, *, quiet: bool = False) -> Reply:
         """Ask, print the answer while it comes (unless quiet) and remember both.
 
         An answer that is interrupted or fails leaves no trace in the conversation.
         """
-        question = ChatMessage("user", text)
+        question = ChatMessage("user", content)
         opening = [ChatMessage("system", self.system)] if self.system else []
         messages = [*opening, *self.turns, question]
         printer = _Printer(color=self.color, quiet=quiet)
@@ -157,7 +159,7 @@ def interact(conversation: Conversation, reader: LineReader) -> None:
 
 def _turn(conversation: Conversation, text: str) -> None:
     try:
-        conversation.ask(text)
+        conversation.ask(expand(text))
         say("")
     except KeyboardInterrupt:
         sys.stdout.write("\n")

@@ -9,6 +9,7 @@ import msgspec
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli import transfer
+from stoker.cli.attachments import Content, expand
 from stoker.cli.chat import Conversation, Reply, interact
 from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.output import put_json
@@ -40,7 +41,8 @@ def arguments(parser: cli.Parser) -> None:
     parser.epilog = (
         "Without MODEL it is the bundled 'pilot'. Without PROMPT it is a chat.\n"
         "What comes in by a pipe is added to the prompt:\n"
-        f'  git diff | {parser.program} run smollm2 "Write a commit message for this"'
+        f'  git diff | {parser.program} run smollm2 "Write a commit message for this"\n'
+        "@FILE puts a text file into the prompt, the path of a picture the picture."
     )
 
 
@@ -83,7 +85,7 @@ def _check(options: Options) -> None:
         raise UsageError("--detach flag cannot be used with --openaiurl flag")
 
 
-def _answer(conversation: Conversation, prompt: str, options: Options) -> None:
+def _answer(conversation: Conversation, prompt: Content, options: Options) -> None:
     with doing("Failed to generate a response"):
         reply = conversation.ask(prompt, quiet=options.json)
     if options.json:
@@ -96,14 +98,17 @@ def _answer(conversation: Conversation, prompt: str, options: Options) -> None:
         )
 
 
-def _prompt(text: str) -> str:
-    """The words, and what is piped in, after an empty line."""
+def _prompt(text: str) -> Content:
+    """The words with the files they name, and what is piped in, after an empty line."""
+    typed = expand(text)
     if sys.stdin.isatty():
-        return text
+        return typed
     piped = sys.stdin.read().strip()
-    if not text and not piped:
+    if not typed and not piped:
         raise UsageError("nothing to ask: no PROMPT, and the standard input is empty")
-    return "\n\n".join(part for part in (text, piped) if part)
+    if not isinstance(typed, str):
+        return [*typed, {"type": "text", "text": piped}] if piped else typed
+    return "\n\n".join(part for part in (typed, piped) if part)
 
 
 def _as_json(model: str, reply: Reply) -> dict[str, object]:
