@@ -142,6 +142,7 @@ class FaultProxy:
         self._rules: list[_Rule] = []
         self._tasks: set[asyncio.Task[object]] = set()
         self.host = ""
+        self.port = 0
         self.seen: list[Seen] = []
 
     def on(self, method: str, path_part: str, fault: Fault, *, times: int = 1) -> None:
@@ -165,11 +166,15 @@ class FaultProxy:
         if task:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             await self._serve(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client, or a fault, went away
+        except asyncio.CancelledError:
+            # From `stop`. Python 3.11's stream server reports a cancelled handler as a crash.
+            pass
+        finally:
+            await _close(writer)
 
     async def stop(self) -> None:
         """End the connections that are still open."""
@@ -184,6 +189,8 @@ class FaultProxy:
         size = int(headers.get("content-length", "0"))
         fault = self._fault_for(method, path)
         self.seen.append(Seen(method, path, headers, size))
+        if path.startswith("http://"):  # we are used as a forward proxy
+            path = "/" + path.partition("://")[2].partition("/")[2]
         keep = min(fault.after, size) if isinstance(fault, CutRequest) else size
         body = await reader.readexactly(keep)
         if isinstance(fault, Answer):
@@ -219,21 +226,27 @@ class FaultProxy:
             data = b"" if method == "HEAD" else await reader.read(-1)
             return Reply(int(first.split(" ")[1]), found, data)
         finally:
-            writer.close()
-            await writer.wait_closed()
+            await _close(writer)
 
 
 @contextlib.asynccontextmanager
-async def fault_proxy(upstream: str) -> AsyncIterator[FaultProxy]:
-    """A proxy in front of `host:port`, until the block ends."""
+async def fault_proxy(upstream: str, *, address: str = "127.0.0.1") -> AsyncIterator[FaultProxy]:
+    """A proxy in front of `host:port`, until the block ends; `address` is where it listens."""
     proxy = FaultProxy(upstream)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_MAX_HEAD)
-    proxy.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(proxy.serve, address, 0, limit=_MAX_HEAD)
+    proxy.port = server.sockets[0].getsockname()[1]
+    proxy.host = f"{address}:{proxy.port}"
     try:
         yield proxy
     finally:
         server.close()
         await proxy.stop()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def _head(data: bytes) -> tuple[str, dict[str, str]]:

@@ -69,6 +69,35 @@ def ensure_docker_registry() -> Path:
     return root / "usr/bin/docker-registry"
 
 
+def ensure_skopeo() -> Path:
+    """The `skopeo` program and its libraries, fetched when they are not there yet."""
+    root = ensure_debian_parts("skopeo", ["skopeo"], "usr/bin/skopeo", libraries=True)
+    return root / "usr/bin/skopeo"
+
+
+def skopeo(home: Path, *arguments: str) -> str:
+    """Run skopeo with a home of its own. Its output, or RuntimeError with its complaint."""
+    program = ensure_skopeo()
+    root = program.parents[2]
+    libraries = [*root.glob("usr/lib/*-linux-gnu"), *root.glob("lib/*-linux-gnu")]
+    result = subprocess.run(
+        [program, "--insecure-policy", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=home,
+        env={
+            "HOME": str(home),
+            "PATH": "/usr/bin:/bin",
+            "LD_LIBRARY_PATH": ":".join(str(path) for path in libraries),
+        },
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"skopeo {arguments[0]}: {result.stderr[-800:]}")
+    return result.stdout
+
+
 @contextlib.contextmanager
 def oci_registry(
     directory: Path, *, auth: Htpasswd | TokenAuth | None = None, tls: Tls | None = None

@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 
 import pytest
-from tests.components.faults import Answer, CutRequest, FaultProxy, LoseAnswer
+from tests.components.faults import Answer, Change, CutRequest, FaultProxy, LoseAnswer
 from tests.components.oci_registry import RunningRegistry
 from tests.registry.conftest import CHUNK, read
 
-from stoker.base.errors import DigestMismatch, ModelNotFound, RemoteError, SizeMismatch
-from stoker.oci.content import Sink
+from stoker.base.errors import DigestMismatch, ModelNotFound, RemoteError, SizeMismatch, Unreachable
+from stoker.oci.content import Ingest, Sink
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest, manifest_bytes
 from stoker.oci.mediatypes import DOCKER_CONFIG_V01, DOCKER_GGUF, OCI_MANIFEST
@@ -125,6 +125,41 @@ async def test_a_session_that_the_registry_forgot_starts_over(
         await into.write(LARGE[: CHUNK * 3])
     proxy.on("GET", "/uploads/", Answer(404))
     await put(repository, LARGE)
+    assert await read(repository, descriptor) == (0, LARGE)
+
+
+async def test_row_3_what_only_the_registry_can_check_it_checks(
+    proxy: FaultProxy, client: RegistryClient, repository_name: str
+) -> None:
+    """A session whose bytes we did not all see: the registry computes the digest."""
+    repository = at(client, proxy.host, repository_name)
+    descriptor = Descriptor.of(LARGE, DOCKER_GGUF)
+    async with repository.ingest(descriptor) as into:
+        await into.write(b"Y" * (CHUNK * 3))
+    for session in client._book._sessions.values():
+        session.hasher = None
+    with pytest.raises(DigestMismatch, match="another digest than ours"):
+        await put(repository, LARGE)
+    await put(repository, LARGE)  # does not stumble over the bad session again
+    assert await read(repository, descriptor) == (0, LARGE)
+
+
+async def test_a_registry_that_counts_differently_starts_over(
+    proxy: FaultProxy, client: RegistryClient, repository_name: str
+) -> None:
+    repository = at(client, proxy.host, repository_name)
+    proxy.on("PATCH", "/uploads/", Change(lambda reply: reply.with_header("Range", "0-9999999")))
+    descriptor = Descriptor.of(LARGE, DOCKER_GGUF)
+
+    async def stumble(into: Ingest) -> None:
+        with pytest.raises(Unreachable, match="starts over"):
+            await into.write(LARGE)
+        assert into.offset == 0
+
+    async with repository.ingest(descriptor) as into:
+        await stumble(into)
+        await into.write(LARGE)
+        await into.commit()
     assert await read(repository, descriptor) == (0, LARGE)
 
 

@@ -57,8 +57,7 @@ class RegistryClient:
         if bearer is not None:
             identity = self._identity_of(BearerFor(host, bearer, self._credentials))
         endpoints = [self._endpoint(name, identity) for name in (*mirrors, host)]
-        chunk = self._options.upload_chunk
-        return Repository(reference, endpoints, book=self._book, chunk=chunk)
+        return Repository(reference, endpoints, book=self._book, options=self._options)
 
     def _identity_of(self, credentials: Credentials) -> Identity:
         return Identity(credentials, TokenCache(time.monotonic), self._options.trusted_hosts)

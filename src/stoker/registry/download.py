@@ -1,7 +1,8 @@
 """Reading content: what to ask for, and whether the answer is what was asked for. Mostly pure."""
 
+import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -63,7 +64,7 @@ class HeldBody:
         self._data = data
         self.offset: Final = offset
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
         if self._data:
             yield self._data
 
@@ -93,16 +94,17 @@ class WireBody:
                 f"wanted {self._wanted}"
             )
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
         seen = 0
-        async for chunk in self._response.chunks():
-            seen += len(chunk)
-            if seen > self._wanted:
-                raise SizeMismatch(
-                    f"{self._response.host} sends more than {self._wanted} bytes "
-                    f"of {self._descriptor.digest}"
-                )
-            yield chunk
+        async with contextlib.aclosing(self._response.chunks()) as chunks:
+            async for chunk in chunks:
+                seen += len(chunk)
+                if seen > self._wanted:
+                    raise SizeMismatch(
+                        f"{self._response.host} sends more than {self._wanted} bytes "
+                        f"of {self._descriptor.digest}"
+                    )
+                yield chunk
         if seen < self._wanted:
             raise Broken(
                 f"{self._response.host} stopped after {seen} of {self._wanted} bytes "

@@ -115,6 +115,13 @@ def answer_error(
             status=status,
             hint="the account is known but lacks the right to do this, or the name is reserved",
         )
+    if status == 404 and errand.action == "push":
+        return RegistryError(
+            f"{what}: {host} has no such repository or upload{said}",
+            origin=host,
+            status=status,
+            hint="some registries want a repository to be created before the first push",
+        )
     if status == 404 and not elsewhere:
         unknown = code if code in {"NAME_UNKNOWN", "MANIFEST_UNKNOWN"} else "MANIFEST_UNKNOWN"
         return ModelNotFound(f"{what}: {unknown} - Model not found")

@@ -9,7 +9,7 @@ import contextlib
 import io
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, final
 
 import aiohttp
@@ -60,26 +60,30 @@ class Response:
     async def read(self, limit: int) -> bytes:
         """The whole body. Raises RegistryError when it is longer than `limit`."""
         held = bytearray()
-        async for chunk in self.chunks():
-            held += chunk
-            if len(held) > limit:
-                raise RegistryError(
-                    f"{self.host} sent more than the {limit} bytes allowed for this answer",
-                    origin=self.host,
-                )
+        async with contextlib.aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                held += chunk
+                if len(held) > limit:
+                    break
+        if len(held) > limit:
+            raise RegistryError(
+                f"{self.host} sent more than the {limit} bytes allowed for this answer",
+                origin=self.host,
+            )
         return bytes(held)
 
     async def read_some(self, limit: int) -> bytes:
         """At most `limit` bytes, as much as can be had: for error bodies."""
         held = bytearray()
         with contextlib.suppress(RemoteError):
-            async for chunk in self.chunks():
-                held += chunk
-                if len(held) >= limit:
-                    break
+            async with contextlib.aclosing(self.chunks()) as chunks:
+                async for chunk in chunks:
+                    held += chunk
+                    if len(held) >= limit:
+                        break
         return bytes(held[:limit])
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """The body as it arrives. Raises Unreachable when it stalls or breaks off."""
         try:
             async for chunk in self._raw.content.iter_chunked(CHUNK):

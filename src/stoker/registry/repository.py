@@ -22,6 +22,7 @@ from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope, push_scope
 from stoker.registry.http import Response
 from stoker.registry.manifests import ACCEPT, INDEXES, check_child, check_manifest, only_manifest
+from stoker.registry.options import RegistryOptions
 from stoker.registry.publish import ManifestUpload
 from stoker.registry.request import Request
 from stoker.registry.sessions import Place, UploadBook
@@ -38,7 +39,12 @@ class Repository:
     """Content of one model name. Made by `RegistryClient.repository`; needs no closing."""
 
     def __init__(
-        self, reference: Reference, endpoints: Sequence[Endpoint], *, book: UploadBook, chunk: int
+        self,
+        reference: Reference,
+        endpoints: Sequence[Endpoint],
+        *,
+        book: UploadBook,
+        options: RegistryOptions,
     ) -> None:
         self.reference: Final = reference
         # The last one is the registry itself; those before are mirrors of it, for reading.
@@ -48,7 +54,8 @@ class Repository:
         scope = push_scope(reference.repository)
         self._pushing: Final = Errand("push", str(reference), frozenset({scope}))
         self._book = book
-        self._chunk = chunk
+        self._chunk = options.upload_chunk
+        self._policy = options.retry
         self._manifests: dict[Digest, bytes] = {}
 
     def __repr__(self) -> str:
@@ -89,7 +96,9 @@ class Repository:
             yield HeldBody(data[span.start : span.end], span.start)
         else:
             async with contextlib.AsyncExitStack() as stack:
-                yield await self._open_blob(stack, descriptor, span)
+                body = await self._open_blob(stack, descriptor, span)
+                self._book.saw(self._place(descriptor))
+                yield body
 
     async def exists(self, descriptor: Descriptor) -> bool:
         """True when a push of this content would change nothing.
@@ -132,13 +141,14 @@ class Repository:
         place = self._place(descriptor)
         async with self._book.writer(place) as waited:
             wire = self._wire(descriptor)
-            upload = BlobUpload(wire, descriptor, chunk=self._chunk)
-            if waited and await wire.is_there():
-                upload.finish()
-            else:
-                session = self._book.take(place)
-                await upload.begin(session, mount_from=self._book.elsewhere(place))
+            upload = self._upload(wire, descriptor)
             try:
+                if waited and await wire.is_there():
+                    upload.finish()
+                elif session := self._book.take(place):
+                    await upload.resume(session)
+                elif elsewhere := self._book.elsewhere(place):
+                    await upload.mount(elsewhere)
                 yield upload
             finally:
                 if upload.is_complete:
@@ -149,9 +159,9 @@ class Repository:
     async def mount(self, descriptor: Descriptor, from_repository: str) -> bool:
         """Take a blob from another repository of this registry; False when it must be uploaded."""
         place = self._place(descriptor)
-        upload = BlobUpload(self._wire(descriptor), descriptor, chunk=self._chunk)
+        upload = self._upload(self._wire(descriptor), descriptor)
         async with self._book.writer(place):
-            await upload.begin(None, mount_from=from_repository)
+            await upload.mount(from_repository)
             if upload.is_complete:
                 self._book.saw(place)
             else:
@@ -160,6 +170,9 @@ class Repository:
 
     def _place(self, descriptor: Descriptor) -> Place:
         return Place(self._endpoints[-1].host, self.reference.repository, descriptor.digest)
+
+    def _upload(self, wire: UploadWire, descriptor: Descriptor) -> BlobUpload:
+        return BlobUpload(wire, descriptor, chunk=self._chunk, policy=self._policy)
 
     def _wire(self, descriptor: Descriptor) -> UploadWire:
         return UploadWire(

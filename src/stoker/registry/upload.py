@@ -1,23 +1,25 @@
 """A blob on its way into a registry: in one piece when small, else in resumable chunks."""
 
 import asyncio
+import random
 from typing import Final, final
 
 from stoker.base.errors import (
+    AuthRequired,
+    Denied,
     DigestMismatch,
-    ModelNotFound,
+    IntegrityError,
     RegistryError,
-    RemoteError,
     SizeMismatch,
     StokerError,
 )
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for, split_digest
+from stoker.registry.failures import Broken
+from stoker.registry.retry import RetryPolicy
 from stoker.registry.sessions import Session
 from stoker.registry.upload_wire import UploadWire
 
-# Failures in a row, without a byte of progress, after which a chunk is given up.
-_PATIENCE: Final = 4
 # A registry may ask for larger chunks (OCI-Chunk-Min-Length), but not for all our memory.
 _MAX_CHUNK: Final = 128 * 1024 * 1024
 
@@ -31,10 +33,13 @@ class BlobUpload:
     the true offset.
     """
 
-    def __init__(self, wire: UploadWire, descriptor: Descriptor, *, chunk: int) -> None:
+    def __init__(
+        self, wire: UploadWire, descriptor: Descriptor, *, chunk: int, policy: RetryPolicy
+    ) -> None:
         self._wire = wire
         self._descriptor = descriptor
         self._chunk = chunk
+        self._policy = policy  # failures in a row, without a byte of progress in between
         self._buffer = bytearray()
         self._complete = False
         self._session: Session | None = None
@@ -53,16 +58,23 @@ class BlobUpload:
         """What can be resumed later: a session that the registry has bytes of."""
         return self._session if self._confirmed else None
 
-    async def begin(self, session: Session | None, *, mount_from: str | None) -> None:
-        """Resume this session, or try a mount; neither is an error when it does not work."""
+    async def resume(self, session: Session) -> None:
+        """Go on with a session of an earlier attempt, unless the registry forgot it."""
+        self._session = session
+        confirmed = await self._wire.status(session)
+        if confirmed is None or confirmed > self._descriptor.size:
+            self._session = None
+        elif confirmed != session.confirmed:
+            session.hasher = None  # the registry's own check has to do
+            session.confirmed = confirmed
+
+    async def mount(self, from_repository: str) -> None:
+        """Try to take the blob from there; when that is not to be, an upload begins instead."""
         try:
-            if session is not None:
-                await self._resume(session)
-            elif mount_from is not None:
-                self._session = await self._wire.mount(mount_from)
-                self._complete = self._session is None
-        except (RemoteError, ModelNotFound):
-            self._session = None  # an ordinary upload will do, or say what is wrong
+            self._session = await self._wire.mount(from_repository)
+        except (AuthRequired, Denied, RegistryError):
+            return  # not ours to read, or a registry without mounts
+        self._complete = self._session is None
 
     def finish(self) -> None:
         """The registry turned out to have it already."""
@@ -112,26 +124,17 @@ class BlobUpload:
         least = self._session.least_chunk if self._session else 0
         return min(max(self._chunk, least), _MAX_CHUNK)
 
-    async def _resume(self, session: Session) -> None:
-        confirmed = await self._wire.status(session)
-        if confirmed is None or confirmed > self._descriptor.size:
-            return
-        if confirmed != session.confirmed:
-            session.hasher = None  # the registry's own check has to do
-            session.confirmed = confirmed
-        self._session = session
-
     async def _send_whole(self) -> None:
         """The specification's "POST then PUT"."""
         data = bytes(self._buffer)
-        failures: list[StokerError] = []
-        while len(failures) < _PATIENCE:
+        failures = 0
+        while True:
             session, self._session = self._session or await self._wire.begin(), None
             failure = await self._wire.close(session, data)
             if failure is None:
                 return
-            failures.append(failure)
-        raise failures[-1]
+            failures += 1
+            await self._pause(failures, failure)
 
     async def _send_chunk(self, size: int) -> None:
         """Move the first bytes of the buffer to the registry; afterwards they are confirmed."""
@@ -145,14 +148,13 @@ class BlobUpload:
             outcome = await self._wire.patch(session, bytes(self._buffer[: goal - start]))
             if isinstance(outcome, StokerError):
                 failures += 1
-                if failures == _PATIENCE:
-                    raise outcome
+                await self._pause(failures, outcome)
                 found = await self._wire.status(session)
+                if found is None and start == 0:
+                    self._session = None  # everything is still in the buffer: a new session
+                    continue
                 if found is None:
-                    self._session = None
-                    if start > 0:
-                        raise outcome
-                    continue  # the session is gone, but everything is still in the buffer
+                    raise self._lost("forgot an upload")
                 outcome = found
             await self._confirm(session, outcome, goal)
             failures = 0 if outcome > start else failures
@@ -160,12 +162,8 @@ class BlobUpload:
     async def _confirm(self, session: Session, confirmed: int, goal: int) -> None:
         start = session.confirmed
         if not start <= confirmed <= goal:
-            self._session = None
-            raise RegistryError(
-                f"{self._wire.host} has {confirmed} bytes of an upload of which it was sent "
-                f"{start} to {goal}",
-                origin=self._wire.host,
-                hint="push again; the upload starts over",
+            raise self._lost(
+                f"has {confirmed} bytes of an upload after being sent {start} to {goal}"
             )
         arrived = bytes(self._buffer[: confirmed - start])
         if session.hasher is not None and arrived:
@@ -173,9 +171,31 @@ class BlobUpload:
         del self._buffer[: len(arrived)]
         session.confirmed = confirmed
 
+    def _lost(self, what: str) -> Broken:
+        """The registry and we disagree: `offset` is 0 again, and the caller may write anew."""
+        self._session = None
+        self._buffer.clear()
+        return Broken(
+            f"{self._wire.host} {what}; it starts over",
+            origin=self._wire.host,
+            hint="try the push again",
+        )
+
+    async def _pause(self, failures: int, failure: StokerError) -> None:
+        """Wait before the next try, or raise when there have been enough."""
+        pause = self._policy.wait(failures, waited=0.0, retry_after=None, chance=random.random)
+        if pause is None:
+            raise failure
+        await asyncio.sleep(pause)
+
     async def _close(self) -> None:
-        session, self._session = self._session, None
-        failure = await self._wire.close(session, b"") if session else None
+        if self._session is None:
+            return
+        try:
+            failure = await self._wire.close(self._session, b"")
+        except (IntegrityError, RegistryError):
+            self._session = None  # a definite no: the next attempt must not resume this
+            raise
         if failure is not None:
             raise failure
 

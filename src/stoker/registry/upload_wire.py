@@ -6,7 +6,7 @@ from typing import Final, final
 
 from yarl import URL
 
-from stoker.base.errors import ModelNotFound, RegistryError, RemoteError, StokerError
+from stoker.base.errors import RegistryError, RemoteError, StokerError
 from stoker.oci.digest import Digest, hasher_for
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope
@@ -131,7 +131,7 @@ class UploadWire:
         try:
             async with self._send(Request("DELETE", session.location), session):
                 pass
-        except (RemoteError, ModelNotFound):
+        except RemoteError:
             return
 
     def _send(self, request: Request, session: Session) -> AbstractAsyncContextManager[Response]:
