@@ -1,13 +1,16 @@
 """What a user may pass to llama-server, and in what form it arrives there."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.base.errors import InvalidSetting
-from stoker.engines.flags import engine_flags
+from stoker.engines import llamacpp_worker
+from stoker.engines.flags import ALLOWED, RENAMED, engine_flags
 
 
 def checked(*flags: str) -> tuple[str, ...]:
@@ -60,6 +63,30 @@ def test_refused(flag: str, form: str) -> None:
     wanted = re.escape(f'runtime flag "{flag}" is not allowed for backend "llama.cpp"')
     with pytest.raises(InvalidSetting, match=wanted):
         checked("--temp", "1", *form.format(flag).split())
+
+
+def _help() -> dict[str, str]:
+    """Every flag of the wheel's llama.cpp, with the line of its help that names it."""
+    command = [sys.executable, "-I", llamacpp_worker.__file__, "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    lines = [line for line in text.splitlines() if line.startswith("-")]
+    return {flag: line for line in lines for flag in re.findall(r"(?<!\S)--?[A-Za-z][\w-]*", line)}
+
+
+def test_what_is_allowed_exists_and_names_no_file() -> None:
+    """A new wheel may drop a flag, or let one take a path; this test notices."""
+    known = _help()
+    assert len(known) > 300
+    assert known.keys() >= ALLOWED
+    takes_file = re.compile(r"\b(FNAME|FILE|PATH|DIR|HOST|SERVERS|\w*URL|KEY|TOKEN)\b")
+    for flag in ALLOWED - {"--override-kv"}:  # its KEY is one of the model's metadata
+        assert not takes_file.search(known[flag]), known[flag]
+
+
+def test_what_is_renamed_becomes_something_allowed() -> None:
+    for new in RENAMED.values():
+        assert not new or new[0] in ALLOWED
+    assert not RENAMED.keys() & ALLOWED
 
 
 def test_a_refused_flag_cannot_hide_as_a_value() -> None:

@@ -119,14 +119,22 @@ async def test_a_cancelled_start_leaves_no_process(
     await until_gone(grandchild)
 
 
-async def test_a_start_cancelled_at_once(run_dir: Path) -> None:
-    for turns in range(6):
+async def _cancelled_at_once(run_dir: Path) -> None:
+    for turns in range(8):
         task = asyncio.create_task(start(run_dir))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_start_cancelled_at_once(
+    run_dir: Path, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    run(_cancelled_at_once(run_dir))
+    assert not psutil.Process().children()
 
 
 async def test_ignoring_term_gets_killed_with_its_grandchild(

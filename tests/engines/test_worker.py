@@ -94,10 +94,13 @@ def test_the_tether_says_what_it_cannot_run() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-@pytest.mark.parametrize("kind", ["worker", "worker as it starts", "tether"])
-def test_parent_killed_engine_gone(kind: str, models: Path, run_dir: Path) -> None:
+@pytest.mark.parametrize("kind", ["worker", "worker as it starts", "worker on macOS", "tether"])
+def test_parent_killed_engine_gone(kind: str, models: Path, run_dir: Path, tmp_path: Path) -> None:
     socket = run_dir / "e.sock"
-    worker = [sys.executable, "-I", str(WORKER), "--model", str(models / "chat.gguf")]
+    program = WORKER
+    if kind == "worker on macOS":
+        program = altered(tmp_path, '_LINUX: Final[bool] = sys.platform == "linux"', "_LINUX = 0")
+    worker = [sys.executable, "-I", str(program), "--model", str(models / "chat.gguf")]
     fake = [sys.executable, "-I", "-S", str(FAKE), "--socket", str(socket), "--ignore-term"]
     command = list(tether.tethered(fake)) if kind == "tether" else [*worker, "--host", str(socket)]
     with subprocess.Popen(

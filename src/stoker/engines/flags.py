@@ -78,7 +78,7 @@ _ALLOWED_WORDS: Final = (
     --reasoning-budget-message --reasoning-preserve --no-reasoning-preserve
     """
 )
-_ALLOWED: Final = frozenset(_ALLOWED_WORDS.split())
+ALLOWED: Final = frozenset(_ALLOWED_WORDS.split())
 
 _TEXT_WORDS: Final = """
     --grammar -j --json-schema --chat-template --chat-template-kwargs --reasoning-budget-message
@@ -87,7 +87,7 @@ _TEXT_WORDS: Final = """
 _TEXT: Final = frozenset(_TEXT_WORDS.split())
 """Flags whose value is text, in which a slash is only a slash."""
 
-_RENAMED: Final = {
+RENAMED: Final = {
     # Gone from llama.cpp by October 2026, still in everybody's notes.
     "--no-mmap": ("--load-mode", "none"),
     "--mmap": ("--load-mode", "mmap"),
@@ -126,7 +126,7 @@ def engine_flags(flags: Sequence[str], *, engine: str) -> tuple[str, ...]:
             continue
         name, equals, value = token.partition("=")
         key = _canonical(name, engine)
-        arguments.extend(_RENAMED.get(key, (key,)))
+        arguments.extend(RENAMED.get(key, (key,)))
         if equals:
             _check_value(key, value, token)
             if value.startswith("-") and not _NUMBER.fullmatch(value):
@@ -141,7 +141,7 @@ def engine_flags(flags: Sequence[str], *, engine: str) -> tuple[str, ...]:
 def _canonical(name: str, engine: str) -> str:
     # llama.cpp reads `--cache_ram` as `--cache-ram`; so must the check.
     key = name.replace("_", "-") if name.startswith("--") else name
-    if key not in _ALLOWED and key not in _RENAMED:
+    if key not in ALLOWED and key not in RENAMED:
         raise InvalidSetting(
             f'runtime flag "{name}" is not allowed for backend "{engine}"',
             hint="files, URLs, addresses and keys are Stoker's to set",

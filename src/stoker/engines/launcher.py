@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from stoker.base.errors import LaunchFailed, NotReadyInTime
 from stoker.engines.logs import LineTail
@@ -73,14 +73,22 @@ class LocalLauncher:
         environment = {**command.environment, PARENT_VARIABLE: str(os.getpid())}
         try:
             remove_traces(command.socket)
-            process = await ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
         except OSError as error:
-            raise LaunchFailed(
-                f"{engine.name} cannot be started for {label}: {error}", engine=engine.name
-            ) from error
+            raise _not_started(engine, label, error) from error
+        # Not to be interrupted: uvloop would kill the child but leave before it is reaped.
+        spawning = asyncio.ensure_future(
+            ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
+        )
+        cancelled = await _done(spawning)
+        try:
+            process = spawning.result()
+        except OSError as error:
+            raise cancelled or _not_started(engine, label, error) from error
         logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
         ready = False
         try:
+            if cancelled:
+                raise cancelled
             write_note(command.socket, process.pid)
             await _until_ready(process, tail, engine, command, label)
             ready = True
@@ -140,13 +148,23 @@ async def _healthy(command: Command) -> bool:
 async def _end(process: ChildProcess, socket: Path, grace: float) -> None:
     """End it even when the caller is cancelled meanwhile; the cancellation is delivered after."""
     ending = asyncio.ensure_future(process.end(grace))
-    cancelled: asyncio.CancelledError | None = None
-    while not ending.done():
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError as error:
-            cancelled = error
+    cancelled = await _done(ending)
     remove_traces(socket)
     ending.result()
     if cancelled:
         raise cancelled
+
+
+async def _done(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait for a task that is short for certain; answers the cancellation that came meanwhile."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled
+
+
+def _not_started(engine: Engine, label: str, error: OSError) -> LaunchFailed:
+    return LaunchFailed(f"{engine.name} cannot be started for {label}: {error}", engine=engine.name)

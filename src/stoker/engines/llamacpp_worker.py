@@ -25,14 +25,13 @@ WHEEL_VERSION: Final = "2026.10.11549"
 
 # bool common_params_parse(int, char **, common_params &, llama_example, void (*)(int, char **))
 _PARSER: Final = "_Z19common_params_parseiPPcR13common_params13llama_examplePFviS0_E"
+_LOG: Final = "_Z15common_log_mainv"  # common_log * common_log_main()
+_LOG_FLUSH: Final = "_Z16common_log_flushP10common_log"  # void common_log_flush(common_log *)
 _EXAMPLE_SERVER: Final = 12  # LLAMA_EXAMPLE_SERVER in llama.cpp's common/common.h of this build
 _PR_SET_PDEATHSIG: Final = 1
 _LINUX: Final[bool] = sys.platform == "linux"
 
 _STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
-
-_EXIT_WITHIN: Final = 5
-"""Seconds that llama.cpp's destructors may take after a failed load, before SIGALRM ends it."""
 
 _EXIT_ARGUMENTS: Final = 2
 _EXIT_LOAD: Final = 3
@@ -122,6 +121,21 @@ def _check_read_back(parameters: Any, arguments: list[str]) -> None:
             _fail(_EXIT_WHEEL, "the argument parser and this xllamacpp build do not fit together")
 
 
+def _flush_log() -> None:
+    """Wait until llama.cpp has written its log: it does so in a thread, which `exit` would cut off.
+
+    Without it one failed load in fifty loses the lines that say why, on a busy machine.
+    """
+    library = ctypes.CDLL(sys.modules["xllamacpp.xllamacpp"].__file__)
+    try:
+        log_of_all, flush = library[_LOG], library[_LOG_FLUSH]
+    except AttributeError:  # another platform's build may not export them
+        return
+    log_of_all.restype = ctypes.c_void_p
+    flush.argtypes = [ctypes.c_void_p]
+    flush(log_of_all())
+
+
 def _remove_sockets(hosts: list[str]) -> None:
     # Both ways: a stale socket makes the server's bind fail, and a killed server leaves one behind.
     for host in hosts:
@@ -150,9 +164,8 @@ def main(arguments: list[str]) -> NoReturn:
         _fail(_EXIT_ARGUMENTS, str(error))
     except RuntimeError:  # llama.cpp has logged why; this exception never says
         _remove_sockets(hosts)
-        signal.alarm(_EXIT_WITHIN)
-        # Not os._exit: a thread of llama.cpp is still writing the reason, its destructor waits.
-        sys.exit(_EXIT_LOAD)
+        _flush_log()
+        os._exit(_EXIT_LOAD)
     signal.sigwait(_STOP_SIGNALS)
     _remove_sockets(hosts)
     # Not `del server`: its destructor joins the server while holding the GIL and hangs when a
