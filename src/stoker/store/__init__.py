@@ -1,5 +1,6 @@
 """Models on disk: content by digest, names, leases, views. An OCI Image Layout."""
 
+from stoker.store.adopt import Adoption, Stamp
 from stoker.store.blobs import BlobStore
 from stoker.store.fsck import Problem, Report
 from stoker.store.gc import Collected
@@ -7,4 +8,6 @@ from stoker.store.leases import Lease
 from stoker.store.store import Store
 from stoker.store.tags import Entry
 
-__all__ = ["BlobStore", "Collected", "Entry", "Lease", "Problem", "Report", "Store"]
+__all__ = [
+    "Adoption", "BlobStore", "Collected", "Entry", "Lease", "Problem", "Report", "Stamp", "Store",
+]  # fmt: skip

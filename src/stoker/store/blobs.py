@@ -13,6 +13,7 @@ from stoker.base.errors import CorruptStore, ModelNotFound, ParseError, SizeMism
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, split_digest
 from stoker.oci.manifest import MAX_METADATA
+from stoker.store.adopt import Adoption, Stamp, adopt
 from stoker.store.durable import disk_errors
 from stoker.store.ingest import DiskIngest, PresentIngest, open_ingest
 from stoker.store.layout import Layout
@@ -183,6 +184,17 @@ class BlobStore:
                     async for chunk in body:
                         await into.write(chunk)
             await into.commit()
+
+    async def adopt_file(self, path: Path, stamp: Stamp, descriptor: Descriptor) -> Adoption:
+        """Take in a file that was hashed while it had this stamp, without copying where possible.
+
+        A file that ends up as a hard link is made read-only: see `store/adopt`. Raises
+        SizeMismatch when it has changed since, StorageError.
+        """
+        adoption = await to_end(adopt, self._layout, path, stamp, descriptor)
+        if adoption is None:
+            await self.ingest_file(path, descriptor)
+        return adoption or Adoption.COPIED
 
     async def verify(self, digest: Digest) -> bool:
         """Read all of it and compare. Takes 0.6 s per GB. False when missing or wrong."""

@@ -17,7 +17,7 @@ from stoker.store.durable import disk_errors
 
 # Everything done under the lock takes milliseconds; whoever waits this long meets a stuck process.
 TIMEOUT: Final = 20.0
-_MAX_NOTE: Final = 1024
+_NOTE: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class StoreLock:
     def holder(self) -> Holder | None:
         """Who signed last; only meaningful while the lock is held."""
         try:
-            note = msgspec.json.decode(self._path.read_bytes()[:_MAX_NOTE], type=_Note)
+            note = msgspec.json.decode(self._path.read_bytes()[:_NOTE], type=_Note)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
         return Holder(note.pid, note.command, note.since)
@@ -106,8 +106,8 @@ def is_current(descriptor: int, path: Path) -> bool:
 
 def _sign(descriptor: int) -> None:
     note = msgspec.json.encode(_Note(os.getpid(), _command(), time.time()))
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, note, 0)
+    # Always the same length instead of truncated: ext4 answers a truncation with a flush.
+    os.pwrite(descriptor, note.ljust(_NOTE), 0)
 
 
 def _command() -> str:

@@ -26,7 +26,7 @@ _READ: Final = 4 * 1024 * 1024
 # A line for every batch of a terabyte would be less; more is not ours.
 _MAX_JOURNAL: Final = 64 * 1024 * 1024
 # _IOW(0x94, 9, int): Btrfs, XFS, bcachefs and overlays of them; others refuse.
-_FICLONE: Final = 0x40049409
+FICLONE: Final = 0x40049409
 
 
 def is_present(layout: Layout, digest: Digest, size: int) -> bool:
@@ -119,7 +119,7 @@ class Partial:
     def clone(self, source: int) -> bool:
         """Share the blocks of another open file. False: this file system cannot."""
         try:
-            fcntl.ioctl(self._file, _FICLONE, source)
+            fcntl.ioctl(self._file, FICLONE, source)
         except OSError:
             return False
         return True

@@ -71,6 +71,13 @@ class Store:
             self._check_complete(manifest)
             self._index.change(lambda index: tags.tagged(index, name, manifest))
 
+    def add(self, manifest: Descriptor) -> None:
+        """List a model without a name, unless it is listed already. As complete as for `tag`."""
+        with self._lock.held():
+            self._check_complete(manifest)
+            if all(entry.manifest.digest != manifest.digest for entry in self.entries()):
+                self._index.change(lambda index: tags.tagged(index, "", manifest))
+
     def untag(self, name: str) -> Descriptor:
         """Take a name away and answer whose it was; the model stays. Raises ModelNotFound."""
         with self._lock.held():
