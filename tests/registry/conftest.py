@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 CHUNK = 256 * 1024
 QUICK = RegistryOptions(
     retry=RetryPolicy(attempts=3, base=0.01, cap=0.02, total=5.0),
-    timeouts=Timeouts(connect=5.0, first_byte=5.0, idle=0.5),
+    timeouts=Timeouts(connect=15.0, first_byte=15.0, idle=15.0),
     upload_chunk=CHUNK,
 )
 

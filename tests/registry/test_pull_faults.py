@@ -1,6 +1,6 @@
 """Pulling through a proxy that breaks things: an error or the right bytes, never wrong ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.components.faults import (
@@ -20,7 +20,7 @@ from tests.components.faults import (
     wrong_content_range,
 )
 from tests.components.oci_registry import RunningRegistry, SeededModel, seed_manifest, seed_model
-from tests.registry.conftest import read
+from tests.registry.conftest import QUICK, read
 
 from stoker.base.errors import (
     DigestMismatch,
@@ -38,6 +38,7 @@ from stoker.oci.manifest import Index, index_bytes
 from stoker.oci.mediatypes import DOCKER_GGUF, OCI_INDEX
 from stoker.oci.reference import parse_reference
 from stoker.registry.client import RegistryClient
+from stoker.registry.options import Timeouts
 from stoker.registry.repository import Repository
 
 WEIGHTS = bytes(range(256)) * 2000
@@ -78,20 +79,21 @@ def case(
 
 @pytest.mark.parametrize("fault", [CutResponse(HALF), Stall(HALF)], ids=["cut", "stall"])
 async def test_a_broken_download_says_so_and_can_go_on(case: Case, fault: Fault) -> None:
-    repository = case.repository
     layer = case.seeded.manifest.layers[0]
     case.proxy.on("GET", "/blobs/", fault)
     got = bytearray()
 
-    async def download() -> None:
+    async def download(repository: Repository) -> None:
         async with repository.open(layer) as body:
             async for chunk in body:
                 got.extend(chunk)
 
-    with pytest.raises(Unreachable, match="in the middle of a download"):
-        await download()
+    impatient = replace(QUICK, timeouts=Timeouts(idle=0.3))
+    async with RegistryClient(impatient) as client:
+        with pytest.raises(Unreachable, match="in the middle of a download"):
+            await download(replace(case, client=client).repository)
     assert WEIGHTS.startswith(got)
-    offset, rest = await read(repository, layer, at=len(got))
+    offset, rest = await read(case.repository, layer, at=len(got))
     assert (offset, bytes(got) + rest) == (len(got), WEIGHTS)
 
 

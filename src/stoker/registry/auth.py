@@ -18,7 +18,7 @@ from stoker.registry.credentials import Credential
 from stoker.registry.errand import Errand
 from stoker.registry.failures import answer_error
 from stoker.registry.network import Fence, Reach
-from stoker.registry.place import host_name
+from stoker.registry.place import host_name, login_command
 from stoker.registry.realm import check_realm
 from stoker.registry.request import Request
 from stoker.registry.tokens import Grant, TokenCache, read_grant, token_request
@@ -143,9 +143,9 @@ def _unauthorized(errand: Errand, host: str, credential: Credential) -> AuthRequ
         f"{errand.failed}: UNAUTHORIZED - Authentication required for this model",
         origin=host,
         status=401,
-        hint=f"{host} refused the login of {known}; log in again with `docker login`"
+        hint=f"{host} refused the login of {known}; log in again with `{login_command(host)}`"
         if known
-        else "log in with `docker login`; a model that does not exist looks the same",
+        else f"log in with `{login_command(host)}`; a model that does not exist looks the same",
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol, final
 
 import msgspec
 
-from stoker.registry.options import HUB_API_HOST
+from stoker.registry.place import HUB_API_HOST
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Final, final
 
 from stoker.base.errors import RegistryError, SizeMismatch
 from stoker.oci.descriptor import Descriptor
-from stoker.registry.failures import Broken
 from stoker.registry.http import Response
+from stoker.registry.network import Broken
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 

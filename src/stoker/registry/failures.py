@@ -23,6 +23,8 @@ from stoker.base.errors import (
     Unreachable,
 )
 from stoker.registry.errand import Errand
+from stoker.registry.network import Broken
+from stoker.registry.place import login_command
 from stoker.registry.retry import parse_retry_after
 
 # An error answer is a few hundred bytes; a storage server's may be a page of XML.
@@ -39,10 +41,6 @@ class _WireErrors(msgspec.Struct):
     errors: list[_WireError] | None = None
 
 
-class Broken(Unreachable):
-    """A connection that failed in a way that may pass: worth another try."""
-
-
 def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteError:
     """What an exception of aiohttp or the socket layer means."""
     during = f" {phase}" if phase else ""
@@ -57,6 +55,13 @@ def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteE
             f"no TLS connection to {host}: {_shown(error)}",
             origin=host,
             hint=f"if the registry speaks plain HTTP, set INSECURE_REGISTRY={host}",
+        )
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        said = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else error.os_error
+        return Broken(
+            f"the proxy did not connect to {host}: {_shown(said)}",
+            origin=host,
+            hint="check HTTPS_PROXY and HTTP_PROXY, or put the registry into NO_PROXY",
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(
@@ -106,7 +111,7 @@ def answer_error(
             f"{what}: UNAUTHORIZED - Authentication required for this model",
             origin=host,
             status=status,
-            hint=f"log in with `docker login {host}`; a name that does not exist looks the same",
+            hint=f"log in with `{login_command(host)}`; a name that does not exist looks the same",
         )
     if status == 403 and not elsewhere:
         return Denied(

@@ -16,10 +16,10 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from stoker.base.errors import RegistryError, RemoteError
-from stoker.registry.failures import Broken, connection_error
+from stoker.base.errors import RegistryError, RemoteError, StokerError
+from stoker.registry.failures import connection_error
 from stoker.registry.lanes import Lanes
-from stoker.registry.network import Fence, Names, Reach, refused
+from stoker.registry.network import Broken, Fence, Names, Reach, refused
 from stoker.registry.options import RegistryOptions
 from stoker.registry.place import host_name
 from stoker.registry.redirect import next_hop
@@ -166,7 +166,12 @@ class Transport:
         url, headers = request.url, dict(request.headers)
         for _ in range(MAX_REDIRECTS + 1):
             raw, reach = await self._once(request, url, headers, fence)
-            hop = next_hop(request.method, raw.status, url, raw.headers.get("Location"), headers)
+            try:
+                location = raw.headers.get("Location")
+                hop = next_hop(request.method, raw.status, url, location, headers)
+            except StokerError:
+                raw.close()
+                raise
             if hop is None:
                 return raw, reach
             raw.close()

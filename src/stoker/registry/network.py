@@ -51,6 +51,10 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")  # carrier-grade NAT, also Tailscale
 
 
+class Broken(Unreachable):
+    """A connection that failed in a way that may pass: worth another try."""
+
+
 class Reach(enum.IntEnum):
     """Who can see an address, from everyone to nobody. A larger one is more private."""
 
@@ -183,7 +187,8 @@ class Names:
         try:
             texts = await self._resolve(host)
         except (OSError, UnicodeError) as error:
-            raise Unreachable(
+            passing = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+            raise (Broken if passing else Unreachable)(
                 f"cannot find the host {host}: {error}",
                 origin=host,
                 hint="check the spelling of the registry, and this machine's DNS and network",

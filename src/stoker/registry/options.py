@@ -9,11 +9,10 @@ from typing import Final
 from stoker import __version__
 from stoker.oci.reference import DEFAULT_REGISTRY
 from stoker.registry.network import Reach, literal_of, reach_of
+from stoker.registry.place import HUB_API_HOST
 from stoker.registry.retry import RetryPolicy
 from stoker.registry.tls import certificate_directories
 
-# "docker.io" is a name for people; the API lives here.
-HUB_API_HOST: Final = "registry-1.docker.io"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 

@@ -15,7 +15,7 @@ from stoker.base.errors import (
 )
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for, split_digest
-from stoker.registry.failures import Broken
+from stoker.registry.network import Broken
 from stoker.registry.retry import RetryPolicy
 from stoker.registry.sessions import Session
 from stoker.registry.upload_wire import UploadWire
@@ -145,7 +145,8 @@ class BlobUpload:
                 self._session = await self._wire.begin()
             session = self._session
             start = session.confirmed
-            outcome = await self._wire.patch(session, bytes(self._buffer[: goal - start]))
+            data = self._first(goal - start)
+            outcome = await self._wire.patch(session, data)
             if isinstance(outcome, StokerError):
                 failures += 1
                 await self._pause(failures, outcome)
@@ -156,20 +157,25 @@ class BlobUpload:
                 if found is None:
                     raise self._lost("forgot an upload")
                 outcome = found
-            await self._confirm(session, outcome, goal)
+            await self._confirm(session, outcome, data)
             failures = 0 if outcome > start else failures
 
-    async def _confirm(self, session: Session, confirmed: int, goal: int) -> None:
+    async def _confirm(self, session: Session, confirmed: int, data: bytes) -> None:
         start = session.confirmed
+        goal = start + len(data)
         if not start <= confirmed <= goal:
             raise self._lost(
                 f"has {confirmed} bytes of an upload after being sent {start} to {goal}"
             )
-        arrived = bytes(self._buffer[: confirmed - start])
+        arrived = data if confirmed == goal else data[: confirmed - start]
         if session.hasher is not None and arrived:
             await asyncio.to_thread(session.hasher.update, arrived)
         del self._buffer[: len(arrived)]
         session.confirmed = confirmed
+
+    def _first(self, size: int) -> bytes:
+        with memoryview(self._buffer) as view:
+            return bytes(view[:size])
 
     def _lost(self, what: str) -> Broken:
         """The registry and we disagree: `offset` is 0 again, and the caller may write anew."""
@@ -206,7 +212,7 @@ class BlobUpload:
             return
         if self._session:
             self._session.hasher = None  # it runs ahead of `confirmed` from here on
-        await asyncio.to_thread(hasher.update, bytes(self._buffer))
+        await asyncio.to_thread(hasher.update, self._buffer)
         if hasher.hexdigest() != split_digest(self._descriptor.digest)[1]:
             await self.restart()
             raise DigestMismatch(

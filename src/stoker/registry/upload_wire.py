@@ -10,9 +10,8 @@ from stoker.base.errors import RegistryError, RemoteError, StokerError
 from stoker.oci.digest import Digest, hasher_for
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope
-from stoker.registry.failures import Broken
 from stoker.registry.http import Response
-from stoker.registry.network import Fence, Reach
+from stoker.registry.network import Broken, Fence, Reach
 from stoker.registry.redirect import target_of
 from stoker.registry.request import Request
 from stoker.registry.sessions import Session
