@@ -1,1 +1,7 @@
-"""The Hugging Face hub."""
+"""The Hugging Face hub: a repository seen as a Source."""
+
+from stoker.hub.client import HubClient
+from stoker.hub.options import HubOptions, options_of
+from stoker.hub.source import HubSource
+
+__all__ = ["HubClient", "HubOptions", "HubSource", "options_of"]

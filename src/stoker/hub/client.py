@@ -1,0 +1,94 @@
+"""The Hugging Face client: one per process, opened once, shared by every pull."""
+
+import asyncio
+from types import TracebackType
+from typing import Self, final
+
+from stoker.base.errors import InvalidReference
+from stoker.formats.index import MAX_INDEX, shards_of_index
+from stoker.hub.fence import Lookup, system_lookup
+from stoker.hub.ggufchoice import variants_of
+from stoker.hub.http import Transport
+from stoker.hub.options import HubOptions, Token, options_of
+from stoker.hub.remote import Remote, Sleep
+from stoker.hub.select import INDEX, select
+from stoker.hub.source import HubSource
+from stoker.hub.wire import RepoFile, check_repository, check_revision
+
+
+@final
+class HubClient:
+    """Hands out repositories as Sources. `async with` closes every connection at the end."""
+
+    def __init__(
+        self,
+        options: HubOptions | None = None,
+        *,
+        lookup: Lookup = system_lookup,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._options = options or options_of()
+        self._transport = Transport(self._options, lookup=lookup)
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._transport.aclose()
+
+    async def repository(
+        self,
+        repo: str,
+        *,
+        revision: str = "main",
+        selection: str | None = None,
+        token: str | None = None,
+    ) -> HubSource:
+        """One model of a repository, pinned to the commit that `revision` means now.
+
+        `repo` is `org/name` in the hub's own spelling; `selection` a quantization, as the tag of
+        `hf.co/org/name:Q4_K_M` gives it; `token` comes with the user's request and goes before the
+        environment's. Raises InvalidReference, ModelNotFound, UnsupportedFormat, AuthRequired,
+        Denied, RateLimited, Unreachable, HubError, ParseError.
+        """
+        check_revision(revision)
+        asked = self._remote(check_repository(repo), token)
+        info = await asked.info(revision)
+        remote = self._remote(_moved_to(info.name, repo), token)
+        files = await remote.files(info.commit)
+        indexed = await _indexed(remote, info.commit, files)
+        chosen = select(files, selection, repository=remote.repository, indexed=indexed)
+        return HubSource(remote, info, chosen)
+
+    def _remote(self, repo: str, token: str | None) -> Remote:
+        given = Token(token.strip(), "the request") if token and token.strip() else None
+        return Remote(
+            repo,
+            transport=self._transport,
+            options=self._options,
+            token=given or self._options.token,
+            sleep=self._sleep,
+        )
+
+
+def _moved_to(name: str, asked: str) -> str:
+    """The hub's own spelling of a name that was renamed or typed in another case."""
+    try:
+        return check_repository(name)
+    except InvalidReference:
+        return asked
+
+
+async def _indexed(remote: Remote, commit: str, files: tuple[RepoFile, ...]) -> tuple[str, ...]:
+    """The weights that the index names; empty without an index, or where GGUF is taken anyway."""
+    index = next((file for file in files if file.path == INDEX), None)
+    if index is None or variants_of(files):
+        return ()
+    # One byte more than allowed makes the parser say that it is too long.
+    return shards_of_index(await remote.read(commit, index, 0, MAX_INDEX + 1))

@@ -1,0 +1,135 @@
+"""Settings of the Hugging Face client, from the variables that Hugging Face's own tools use."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from yarl import URL
+
+from stoker import __version__
+from stoker.base.errors import InvalidSetting
+
+DEFAULT_ENDPOINT: Final = "https://huggingface.co"
+_TRUE: Final = frozenset({"1", "on", "yes", "true"})
+# A token is one word of a header; the longest real ones (JSON web tokens) have some 2 KB.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A user token. `origin` says where it came from and may be shown; `value` never is."""
+
+    value: str = field(repr=False)
+    origin: str
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.value):
+            raise InvalidSetting(
+                f"the Hugging Face token of {self.origin} has characters that no token has",
+                hint="it is one word that begins with hf_, without quotes or line breaks",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds by phase; there is no limit on a whole transfer."""
+
+    connect: float = 15.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """How to talk to the hub.
+
+    `endpoint` may have a path (mirrors such as Artifactory's do). `token` is used when a request
+    brings none. `trusted_hosts` may be redirected to whatever their address is. `attempts` and
+    `pause` (seconds before the second attempt, then doubled) are for metadata only: the
+    transfer of content has a patience of its own.
+    """
+
+    endpoint: str = DEFAULT_ENDPOINT
+    token: Token | None = None
+    trusted_hosts: frozenset[str] = frozenset()
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    ca_file: Path | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    attempts: int = 4
+    pause: float = 0.5
+    longest_pause: float = 60.0
+    user_agent: str = f"stoker/{__version__}"
+
+
+def options_of(environ: Mapping[str, str] | None = None) -> HubOptions:
+    """The options that these environment variables select. Raises InvalidSetting."""
+    env = os.environ if environ is None else environ
+    bundle = env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE")
+    trusted = env.get("STOKER_TRUSTED_HOSTS", "").lower().split(",")
+    return HubOptions(
+        endpoint=checked_endpoint(env.get("HF_ENDPOINT", "").strip() or DEFAULT_ENDPOINT),
+        token=find_token(env),
+        trusted_hosts=frozenset(host.strip() for host in trusted if host.strip()),
+        proxies=_proxies(env),
+        ca_file=Path(bundle) if bundle else None,
+    )
+
+
+def checked_endpoint(text: str) -> str:
+    """The endpoint without a trailing slash. Raises InvalidSetting for no http(s) URL."""
+    if not _is_plain(text):
+        raise InvalidSetting(
+            "HF_ENDPOINT is no plain http or https URL",
+            hint=f"unset it for {DEFAULT_ENDPOINT}, or give a mirror like https://hf.example.com",
+        )
+    return text.rstrip("/")
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        url = URL(text)
+        usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
+    except ValueError:
+        return False
+    return usable and not (url.user or url.password or url.query_string or url.fragment)
+
+
+def find_token(env: Mapping[str, str]) -> Token | None:
+    """The user's own token: `HF_TOKEN`, else the file that `hf auth login` writes.
+
+    The order and the places are those of the `huggingface_hub` package. Raises InvalidSetting for a
+    token that cannot be one.
+    """
+    if env.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").lower() in _TRUE:
+        return None
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if env.get(name, "").strip():
+            return Token(env[name].strip(), name)
+    path = token_file(env)
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return Token(text, str(path)) if text else None
+
+
+def token_file(env: Mapping[str, str]) -> Path:
+    """Where `hf auth login` keeps the token."""
+    if env.get("HF_TOKEN_PATH"):
+        return Path(env["HF_TOKEN_PATH"]).expanduser()
+    home = Path(env.get("HOME") or "~").expanduser()
+    cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache").expanduser()
+    return Path(env.get("HF_HOME") or cache / "huggingface").expanduser() / "token"
+
+
+def _proxies(env: Mapping[str, str]) -> Mapping[str, str]:
+    """`http`, `https`, `all` and `no` proxies; the lower-case spelling wins, as in curl."""
+    found: dict[str, str] = {}
+    for kind in ("http", "https", "all", "no"):
+        value = env.get(f"{kind}_proxy") or env.get(f"{kind.upper()}_PROXY")
+        if value:
+            found[kind] = value
+    return found
