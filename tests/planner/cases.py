@@ -190,21 +190,21 @@ def _caches() -> Iterator[Case]:
 
 
 def _published() -> Iterator[Case]:
-    """Shapes of models people run."""
-    eight = Size(layers=32, width=4096, heads=32, kv_heads=8, head=128, feed_forward=14336,
+    """Shapes of models people run, with few layers: the engine reads ahead in what it maps."""
+    eight = Size(layers=6, width=4096, heads=32, kv_heads=8, head=128, feed_forward=14336,
                  vocabulary=128_256)  # fmt: skip
     yield Case(shapes.dense("llama-3-8b", eight, kind=Q8_0), replace(FOUR, unified=True))
     yield Case(shapes.dense("llama-3-8b-q4_0", eight, kind=Q4_0), PLAIN)
-    small = Size(layers=28, width=1024, heads=16, kv_heads=8, head=128, feed_forward=3072,
+    small = Size(layers=8, width=1024, heads=16, kv_heads=8, head=128, feed_forward=3072,
                  vocabulary=151_936)  # fmt: skip
     yield Case(shapes.dense("qwen3-0.6b", small, architecture="qwen3", norms=True, tied=True), FOUR)
-    wide = Size(layers=26, width=1152, heads=4, kv_heads=1, head=256, feed_forward=6912,
+    wide = Size(layers=12, width=1152, heads=4, kv_heads=1, head=256, feed_forward=6912,
                 vocabulary=262_144)  # fmt: skip
     yield Case(shapes.gemma("gemma-3-1b", wide, 512), replace(SHARED, context=32_768))
-    moe = Size(layers=48, width=2048, heads=32, kv_heads=4, head=128, feed_forward=768,
+    moe = Size(layers=4, width=2048, heads=32, kv_heads=4, head=128, feed_forward=768,
                vocabulary=151_936)  # fmt: skip
     yield Case(shapes.experts("qwen3-30b-a3b", moe, 128, 8, 768, architecture="qwen3moe"), SHARED)
-    deep = Size(layers=20, width=2048, heads=16, head=576, feed_forward=2816, vocabulary=102_400)
+    deep = Size(layers=4, width=2048, heads=16, head=576, feed_forward=2816, vocabulary=102_400)
     yield Case(
         shapes.latent("deepseek-v2", deep, rank=512, rope=64, nope=128, value=128, query_rank=1536,
                       count=64, used=6), SHARED,

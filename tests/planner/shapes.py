@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 
@@ -78,10 +79,8 @@ def _kind_of(name: str, dims: Sequence[int], kind: GGMLQuantizationType) -> GGML
 
 
 def _dtype(kind: GGMLQuantizationType) -> Any:
-    import numpy as np
-
-    names = {F32: np.float32, F16: np.float16}
-    return np.dtype(names.get(kind, np.uint8))
+    # Of quantised types the writer would take uint8 for a shape in bytes.
+    return np.dtype(np.float16 if kind is F16 else np.float32)
 
 
 def _add(writer: GGUFWriter, key: str, value: Any) -> None:

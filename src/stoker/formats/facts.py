@@ -139,7 +139,11 @@ class ModelFacts:
     input_weights: int = 0
     """The token embedding and what else stays with the input."""
     output_weights: int = 0
-    """The output head; 0 when the embedding is used again."""
+    """The output head and its norm."""
+    head_weights: int = 0
+    """Of the matrix that makes logits: its own, or the token embedding used again."""
+    tied: bool = False
+    """Whether that matrix is the token embedding."""
     other_weights: int = 0
     """Tensors of neither a layer, the input nor the output, such as a projector's."""
     sliding_window: int = 0

@@ -57,6 +57,7 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
         embedding_length=keys.number(keys.own("embedding_length")),
         layers=layer_facts(keys, table.layers()),
         input_weights=table.inputs,
+        embedding_weights=table.embedding,
         output_weights=table.outputs,
         other_weights=table.others,
         sliding_window=window_of(keys),
@@ -78,11 +79,20 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
 class _Table:
     """The tensors of all shards, sorted by where they belong."""
 
-    __slots__ = ("_experts", "_shapes", "_weights", "elements", "inputs", "others", "outputs")
+    __slots__ = (
+        "_experts",
+        "_shapes",
+        "_weights",
+        "elements",
+        "embedding",
+        "inputs",
+        "others",
+        "outputs",
+    )
 
     def __init__(self, shards: Sequence[GgufHeader]) -> None:
         self.elements: Counter[str] = Counter()
-        self.inputs = self.outputs = self.others = 0
+        self.inputs = self.embedding = self.outputs = self.others = 0
         self._weights: Counter[int] = Counter()
         self._experts: Counter[int] = Counter()
         self._shapes: defaultdict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
@@ -101,6 +111,8 @@ class _Table:
                 self._experts[layer] += tensor.size
         elif tensor.name.startswith(_INPUT):
             self.inputs += tensor.size
+            if tensor.name == "token_embd.weight":
+                self.embedding = tensor.size
         elif tensor.name.startswith("output"):
             self.outputs += tensor.size
         else:

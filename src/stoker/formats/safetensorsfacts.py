@@ -54,6 +54,7 @@ def facts_of_safetensors(
         embedding_length=shape.embedding_length,
         layers=_layers(shape, weights.layers, weights.experts),
         input_weights=weights.inputs,
+        embedding_weights=weights.inputs,
         output_weights=weights.outputs,
         other_weights=weights.others,
         sliding_window=shape.sliding_window,

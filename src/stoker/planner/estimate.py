@@ -53,11 +53,18 @@ class LayerBytes:
     weights: int
     experts: int
     cache: int
+    copied: int = 0
+    """What it takes on a GPU besides, though the host keeps it too: an embedding used as head."""
 
     @property
     def total(self) -> int:
-        """Bytes the layer brings to the device it lies on."""
+        """Bytes the layer takes of the host when it stays there."""
         return self.weights + self.cache
+
+    @property
+    def on_gpu(self) -> int:
+        """Bytes the layer takes of a GPU."""
+        return self.weights + self.cache + self.copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +132,12 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         )
         for layer in facts.layers
     )
-    # Without a head of its own the model uses the embedding again; on the CPU it is the same bytes.
-    head = LayerBytes(weights=facts.output_weights, experts=0, cache=0)
+    head = LayerBytes(
+        weights=facts.output_weights,
+        experts=0,
+        cache=0,
+        copied=0 if facts.output_weights else facts.embedding_weights,
+    )
     batch = _batch(facts, chosen, cells)
     return Estimate(
         layers=(*layers, head),
@@ -153,13 +164,12 @@ def cache_type(name: str) -> TensorType:
 
 def cells_of(facts: ModelFacts, options: Options) -> Cells:
     """Rounded as `llama_context` rounds, per slot when every slot has its own stream."""
-    wanted = options.context or facts.context_size or _PAD
-    context = _padded(wanted)
+    context = _padded(_wanted(facts, options))
     streams = 1 if options.unified else options.slots
     per_stream = context if options.unified else _padded(max(context // options.slots, 1))
     sharing = options.slots if options.unified else 1
-    ubatch = _micro_batch(facts, options, per_stream * streams)
-    window = _padded(min(per_stream, facts.sliding_window * sharing + ubatch))
+    window = facts.sliding_window * sharing + _micro_batch(facts, options)
+    window = _padded(min(per_stream, window))
     if options.full_window or not facts.sliding_window:
         window = per_stream
     return Cells(per_stream * streams, per_stream, window, streams)
@@ -183,7 +193,7 @@ def _row(kind: TensorType, elements: int) -> int:
 
 
 def _batch(facts: ModelFacts, options: Options, cells: Cells) -> Batch:
-    tokens = min(cells.context, _micro_batch(facts, options, cells.context))
+    tokens = min(cells.context, _micro_batch(facts, options))
     tokens = -(-tokens // options.slots) * options.slots
     outputs = options.batch if options.embeddings else options.slots
     return Batch(
@@ -198,8 +208,13 @@ def _batch(facts: ModelFacts, options: Options, cells: Cells) -> Batch:
     )
 
 
-def _micro_batch(facts: ModelFacts, options: Options, context: int) -> int:
-    batch = min(context, options.batch) if facts.causal else options.batch
+def _wanted(facts: ModelFacts, options: Options) -> int:
+    return options.context or facts.context_size or _PAD
+
+
+def _micro_batch(facts: ModelFacts, options: Options) -> int:
+    # Before the context is rounded up, as in the engine.
+    batch = min(_wanted(facts, options), options.batch) if facts.causal else options.batch
     return min(batch, options.micro_batch)
 
 

@@ -1,0 +1,35 @@
+"""What a machine has to run models on, at one moment. Sizes in bytes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DeviceKind(StrEnum):
+    """How a device relates to the host's memory."""
+
+    DISCRETE = "discrete"
+    """Memory of its own."""
+    SHARED = "shared"
+    """The host's memory: Apple silicon, integrated GPUs. What it takes, the host has not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One GPU."""
+
+    id: str
+    """As the engine names it: `CUDA0`, `Vulkan0`, `Metal`."""
+    name: str = ""
+    kind: DeviceKind = DeviceKind.DISCRETE
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The host and its GPUs."""
+
+    host_total: int
+    host_free: int
+    """Available without swapping, within the container's limit if there is one."""
+    devices: tuple[Device, ...] = ()

@@ -1,0 +1,266 @@
+"""Where the parts of a model go, on which devices, with how much context. Pure.
+
+In this order, the first that fits: everything on the fewest GPUs; with less context, when nobody
+asked for a particular one; experts in host memory and the rest on GPUs; as many layers as fit on
+GPUs; everything in host memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from stoker.base.errors import DoesNotFit
+from stoker.base.units import binary_size
+from stoker.formats.facts import ModelFacts
+from stoker.planner.devices import Device, DeviceKind, Snapshot
+from stoker.planner.estimate import Estimate, LayerBytes, Options, estimate_llamacpp
+
+MIN_CONTEXT: Final = 4096
+"""Tokens; less is of little use for a conversation, and llama.cpp's own --fit stops here too."""
+
+DEVICE_MARGIN: Final = 512 * 1024 * 1024
+"""Bytes of a GPU left alone: the driver's context per process (0.3-0.6 GiB), fragmentation."""
+MARGIN_SHARE: Final = 0.05
+"""Of a device's total, when that is more: desktops and other programs grow."""
+COMPUTE_SHARE: Final = 0.10
+COMPUTE_EXTRA: Final = 64 * 1024 * 1024
+"""The compute buffer is known for the CPU; GPU kernels differ by about this much."""
+HOST_MARGIN: Final = 512 * 1024 * 1024
+"""Bytes of host memory left to everything else."""
+
+
+class GpuPolicy(StrEnum):
+    """Whether a model may, must or must not use GPUs."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one device gets."""
+
+    device: str
+    layers: int
+    """The output head counts as one."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A model's place. Sizes in bytes, `context` in tokens."""
+
+    context: int
+    gpu_layers: int
+    """From the last one backwards, the output head being the last: llama.cpp's `-ngl`."""
+    host_experts: int
+    """Layers whose experts stay in host memory, from the first one on: `--n-cpu-moe`."""
+    shares: tuple[Share, ...]
+    """In the order of the layers."""
+    host_bytes: int
+    estimate: Estimate
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing that is computed lies in host memory."""
+        return self.gpu_layers == len(self.estimate.layers) and not self.host_experts
+
+
+def usable(device: Device) -> int:
+    """Bytes of a device that may be planned with."""
+    return max(device.free - max(DEVICE_MARGIN, int(device.total * MARGIN_SHARE)), 0)
+
+
+def usable_host(snapshot: Snapshot) -> int:
+    """Bytes of host memory that may be planned with."""
+    return max(snapshot.host_free - HOST_MARGIN, 0)
+
+
+def place(
+    facts: ModelFacts,
+    snapshot: Snapshot,
+    *,
+    options: Options | None = None,
+    policy: GpuPolicy = GpuPolicy.PREFERRED,
+) -> Placement:
+    """The best placement. Raises DoesNotFit: it says what is missing where, and what would fit.
+
+    `policy` REQUIRED wants all of the model on GPUs.
+    """
+    chosen = options or Options()
+    search = _Search(facts, snapshot)
+    if policy is not GpuPolicy.NEVER:
+        for found in search.on_gpus(chosen, partly=policy is GpuPolicy.PREFERRED):
+            return found
+    if policy is not GpuPolicy.REQUIRED:
+        for found in search.on_host(chosen):
+            return found
+    raise search.refusal(chosen, policy)
+
+
+class _Search:
+    def __init__(self, facts: ModelFacts, snapshot: Snapshot) -> None:
+        self._facts = facts
+        self._snapshot = snapshot
+        # Discrete ones first: what a shared one takes, the host loses.
+        self._devices = sorted(
+            snapshot.devices,
+            key=lambda device: (device.kind is DeviceKind.SHARED, -usable(device), device.id),
+        )
+        self._estimates: dict[int | None, Estimate] = {}
+
+    def on_gpus(self, options: Options, *, partly: bool) -> Iterator[Placement]:
+        """Best first."""
+        contexts = list(self._contexts(options))
+        for smaller in contexts:
+            estimate = self._estimate(smaller)
+            yield from self._placed(estimate, estimate.layers, host_experts=0)
+        if partly:
+            estimate = self._estimate(contexts[-1])
+            yield from self._without_experts(estimate)
+            for first in range(1, len(estimate.layers)):
+                yield from self._placed(estimate, estimate.layers[first:], host_experts=0)
+
+    def on_host(self, options: Options) -> Iterator[Placement]:
+        """Everything in host memory, with the largest context that fits first."""
+        for smaller in self._contexts(options):
+            estimate = self._estimate(smaller)
+            if estimate.total_host_bytes <= usable_host(self._snapshot):
+                yield Placement(
+                    context=estimate.context,
+                    gpu_layers=0,
+                    host_experts=0,
+                    shares=(),
+                    host_bytes=estimate.total_host_bytes,
+                    estimate=estimate,
+                )
+
+    def refusal(self, options: Options, policy: GpuPolicy) -> DoesNotFit:
+        """Names where it was to go, what is missing there and what would fit."""
+        required = policy is GpuPolicy.REQUIRED
+        if required and not self._devices:
+            return DoesNotFit(
+                "a GPU is required and this machine has none", hint="let the CPU be used"
+            )
+        estimate = self._estimate(list(self._contexts(options))[-1])
+        if required:
+            names = ", ".join(device.id for device in self._devices)
+            free = sum(usable(device) for device in self._devices)
+            need = _on_device(estimate, estimate.layers, first=True)
+        else:
+            names, free, need = "the host", usable_host(self._snapshot), estimate.total_host_bytes
+        missing = max(need - free, 0)
+        return DoesNotFit(
+            f"with a context of {estimate.context} tokens the model needs {binary_size(need)} of"
+            f" {names}, where {binary_size(free)} can be used: {binary_size(missing)} are missing",
+            hint=self._advice(options, required=required),
+        )
+
+    def _advice(self, options: Options, *, required: bool) -> str:
+        if required and any(self.on_host(options)):
+            return "it fits in host memory: let a GPU be preferred instead of required"
+        context = (options.context or 0) // 2
+        while context >= MIN_CONTEXT:
+            smaller = replace(options, context=context)
+            tried = self.on_gpus(smaller, partly=False) if required else self.on_host(smaller)
+            if any(tried):
+                return f"it would fit with --context-size {context}"
+            context //= 2
+        return "take a smaller or more quantized version of the model, or unload others"
+
+    def _contexts(self, options: Options) -> Iterator[Options]:
+        """The one asked for; else the trained maximum, halved down to MIN_CONTEXT."""
+        if options.context:
+            yield options
+            return
+        context = self._facts.context_size or MIN_CONTEXT
+        while context > MIN_CONTEXT:
+            yield replace(options, context=context)
+            context //= 2
+        yield replace(options, context=min(self._facts.context_size or MIN_CONTEXT, MIN_CONTEXT))
+
+    def _estimate(self, options: Options) -> Estimate:
+        if options.context not in self._estimates:
+            self._estimates[options.context] = estimate_llamacpp(self._facts, options)
+        return self._estimates[options.context]
+
+    def _without_experts(self, estimate: Estimate) -> Iterator[Placement]:
+        """With as few experts as possible in host memory, from the first layer on."""
+        for moved in range(1, len(estimate.layers)):
+            if not estimate.layers[moved - 1].experts:
+                continue
+            layers = [
+                replace(layer, weights=layer.weights - layer.experts) if number < moved else layer
+                for number, layer in enumerate(estimate.layers)
+            ]
+            yield from self._placed(estimate, layers, host_experts=moved)
+
+    def _placed(
+        self, estimate: Estimate, layers: Sequence[LayerBytes], *, host_experts: int
+    ) -> Iterator[Placement]:
+        """These layers, the last of the model, on GPUs: on the fewest that hold them."""
+        for count in range(1, len(self._devices) + 1):
+            devices = self._devices[:count]
+            shares = _dealt(estimate, layers, devices)
+            if shares is None:
+                continue
+            placed = sum(layer.total for layer in layers)
+            host = estimate.total_host_bytes - placed - estimate.extra_weights
+            kinds = {device.id: device.kind for device in devices}
+            taken = sum(s.bytes for s in shares if kinds[s.device] is DeviceKind.SHARED)
+            if host + taken <= usable_host(self._snapshot):
+                yield Placement(
+                    context=estimate.context,
+                    gpu_layers=len(layers),
+                    host_experts=host_experts,
+                    shares=shares,
+                    host_bytes=host,
+                    estimate=estimate,
+                )
+
+
+def _on_device(estimate: Estimate, layers: Sequence[LayerBytes], *, first: bool) -> int:
+    """What a device needs that holds these layers. The first one also gets the projector."""
+    compute = int(estimate.compute * (1 + COMPUTE_SHARE)) + COMPUTE_EXTRA
+    extra = estimate.extra_weights if first else 0
+    return sum(layer.on_gpu for layer in layers) + compute + extra
+
+
+def _dealt(
+    estimate: Estimate, layers: Sequence[LayerBytes], devices: Sequence[Device]
+) -> tuple[Share, ...] | None:
+    """The layers dealt in order over all devices, as evenly as what they can use allows."""
+    low, high = 0.0, 1.0
+    best = _filled(estimate, layers, devices, high)
+    if best is None:
+        return None
+    for _ in range(20):  # to a millionth of a device
+        middle = (low + high) / 2
+        found = _filled(estimate, layers, devices, middle)
+        if found is None:
+            low = middle
+        else:
+            best, high = found, middle
+    return best
+
+
+def _filled(
+    estimate: Estimate, layers: Sequence[LayerBytes], devices: Sequence[Device], share: float
+) -> tuple[Share, ...] | None:
+    """Each device filled up to this share of what can be used; None when layers are left over."""
+    shares: list[Share] = []
+    at = 0
+    for number, device in enumerate(devices):
+        room = int(usable(device) * share) - _on_device(estimate, (), first=number == 0)
+        end, taken = at, 0
+        while end < len(layers) and taken + layers[end].on_gpu <= room:
+            taken += layers[end].on_gpu
+            end += 1
+        if end == at:
+            return None  # a device that gets nothing is not needed: fewer are tried as well
+        size = _on_device(estimate, layers[at:end], first=number == 0)
+        shares.append(Share(device=device.id, layers=end - at, bytes=size))
+        at = end
+    return tuple(shares) if at == len(layers) else None
