@@ -55,6 +55,11 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Take the request and never answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class CutRequest:
     """Pass on this many bytes of the request's body, then close both connections."""
 
@@ -87,7 +92,7 @@ class Change:
     how: Callable[[Reply], Reply]
 
 
-Fault = CutResponse | Stall | CutRequest | LoseAnswer | IgnoreRange | Answer | Change
+Fault = CutResponse | Stall | Silence | CutRequest | LoseAnswer | IgnoreRange | Answer | Change
 
 
 def wrong_content_range(start: int = 0) -> Change:
@@ -193,6 +198,9 @@ class FaultProxy:
             path = "/" + path.partition("://")[2].partition("/")[2]
         keep = min(fault.after, size) if isinstance(fault, CutRequest) else size
         body = await reader.readexactly(keep)
+        if isinstance(fault, Silence):
+            await reader.read()  # until the client gives up
+            return
         if isinstance(fault, Answer):
             reply = Reply(fault.status, fault.headers, fault.body)
         else:

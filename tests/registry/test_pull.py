@@ -6,7 +6,7 @@ import pytest
 from tests.components.oci_registry import RunningRegistry, seed_model
 from tests.registry.conftest import read
 
-from stoker.base.errors import ModelNotFound, Unreachable
+from stoker.base.errors import InvalidReference, ModelNotFound, RegistryError, Unreachable
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.mediatypes import DOCKER_GGUF
 from stoker.oci.reference import parse_reference
@@ -54,8 +54,19 @@ async def test_unknown_names(registry: RunningRegistry, client: RegistryClient) 
     repository = client.repository(parse_reference(f"{registry.host}/tests/none:v9"))
     with pytest.raises(ModelNotFound, match=r"failed to pull model .*/tests/none:v9.* - Model not"):
         await repository.resolve()
-    missing = Descriptor.of(b"never pushed", DOCKER_GGUF)
     with pytest.raises(ModelNotFound):
+        await repository.resolve("docker.io/ai/other:latest")
+    with pytest.raises(InvalidReference):
+        await repository.resolve("not a tag")
+
+
+async def test_a_manifest_without_its_blob(
+    registry: RunningRegistry, client: RegistryClient, repository_name: str
+) -> None:
+    seed_model(registry.host, repository_name, WEIGHTS)
+    repository = client.repository(parse_reference(f"{registry.host}/{repository_name}"))
+    missing = Descriptor.of(b"never pushed", DOCKER_GGUF)
+    with pytest.raises(RegistryError, match="BLOB_UNKNOWN"):
         await read(repository, missing)
 
 

@@ -1,5 +1,6 @@
 """Pulling through a proxy that breaks things: an error or the right bytes, never wrong ones."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,6 +12,7 @@ from tests.components.faults import (
     FaultProxy,
     IgnoreRange,
     LoseAnswer,
+    Silence,
     Stall,
     drop_header,
     flip_byte,
@@ -95,6 +97,33 @@ async def test_a_broken_download_says_so_and_can_go_on(case: Case, fault: Fault)
     assert WEIGHTS.startswith(got)
     offset, rest = await read(case.repository, layer, at=len(got))
     assert (offset, bytes(got) + rest) == (len(got), WEIGHTS)
+
+
+async def test_a_server_that_never_answers(case: Case) -> None:
+    case.proxy.on("GET", "/manifests/", Silence(), times=2)
+    impatient = replace(QUICK, timeouts=Timeouts(connect=0.3, first_byte=0.3))
+    async with RegistryClient(impatient) as client:
+        repository = replace(case, client=client).repository
+        assert await repository.resolve() == case.seeded.descriptor
+    assert case.proxy.count("GET") == 3
+
+
+async def test_a_cancelled_download_leaves_nothing_open(case: Case) -> None:
+    layer = case.seeded.manifest.layers[0]
+    case.proxy.on("GET", "/blobs/", Stall(HALF))
+    began = asyncio.Event()
+
+    async def download() -> None:
+        async with case.repository.open(layer) as body:
+            async for _ in body:
+                began.set()
+
+    task = asyncio.create_task(download())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await case.pull() == (0, WEIGHTS)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,13 @@ def answer_error(
             status=status,
             hint="some registries want a repository to be created before the first push",
         )
+    if status == 404 and code == "BLOB_UNKNOWN":
+        return RegistryError(
+            f"{what}: BLOB_UNKNOWN - {host} lists content that it does not have",
+            origin=host,
+            status=status,
+            hint="the model was pushed incompletely, or cleaned up; ask its owner to push it again",
+        )
     if status == 404 and not elsewhere:
         unknown = code if code in {"NAME_UNKNOWN", "MANIFEST_UNKNOWN"} else "MANIFEST_UNKNOWN"
         return ModelNotFound(f"{what}: {unknown} - Model not found")

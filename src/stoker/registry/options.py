@@ -49,7 +49,7 @@ class RegistryOptions:
     timeouts: Timeouts = field(default_factory=Timeouts)
     user_agent: str = f"stoker/{__version__}"
     # Per upload request: larger than S3's smallest part (5 MiB), small enough to lose.
-    upload_chunk: int = 16 * 1024 * 1024
+    upload_chunk: int = 8 * 1024 * 1024
 
     def scheme(self, host: str) -> str:
         """`http` or `https` for this `host[:port]`."""

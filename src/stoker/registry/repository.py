@@ -179,7 +179,7 @@ class Repository:
             self._endpoints[-1],
             self._pushing,
             repository=self.reference.repository,
-            digest=descriptor.digest,
+            descriptor=descriptor,
         )
 
     async def _open_blob(
@@ -256,6 +256,8 @@ class Repository:
             target = target.rpartition("@")[2]  # tag and digest: the digest decides
         if _TAG.fullmatch(target):
             return target
+        if "/" in target:
+            raise ModelNotFound(f"{name[:200]!r} is not a name within {self.reference.name}")
         if ":" not in target:
             raise InvalidReference(f"{name[:200]!r} is no tag or digest of {self.reference.name}")
         return parse_digest(target)

@@ -86,8 +86,9 @@ class BlobUpload:
                 f"more than the {self._descriptor.size} bytes of {self._descriptor.digest}"
             )
         self._buffer += chunk
-        # The last chunk stays here until `commit`, so that small content needs no PATCH at all.
-        while len(self._buffer) > (size := self._chunk_size()):
+        while len(self._buffer) >= (size := self._chunk_size()):
+            if len(self._buffer) == size == self._descriptor.size:
+                break  # everything is here, and one PUT will do
             await self._send_chunk(size)
 
     async def restart(self) -> None:

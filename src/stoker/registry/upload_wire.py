@@ -7,7 +7,8 @@ from typing import Final, final
 from yarl import URL
 
 from stoker.base.errors import RegistryError, RemoteError, StokerError
-from stoker.oci.digest import Digest, hasher_for
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import hasher_for
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope
 from stoker.registry.http import Response
@@ -25,12 +26,13 @@ class UploadWire:
     """Uploads of one blob to one repository; holds no state of its own."""
 
     def __init__(
-        self, endpoint: Endpoint, errand: Errand, *, repository: str, digest: Digest
+        self, endpoint: Endpoint, errand: Errand, *, repository: str, descriptor: Descriptor
     ) -> None:
         self._endpoint = endpoint
         self._errand = errand
         self._repository = repository
-        self._digest = digest
+        self._digest = descriptor.digest
+        self._size = descriptor.size
 
     @property
     def host(self) -> str:
@@ -40,8 +42,11 @@ class UploadWire:
         """HEAD: does the repository have this blob?"""
         url = self._endpoint.url(f"{self._repository}/blobs/{self._digest}")
         async with self._endpoint.send(Request("HEAD", url), self._errand) as response:
-            if response.status in {200, 404}:
-                return response.status == 200
+            if response.status == 200:
+                # The size is not part of a digest: a descriptor with a wrong one names nothing.
+                return response.content_length in {None, self._size}
+            if response.status == 404:
+                return False
             raise await failure_of(response, self._errand)
 
     async def begin(self) -> Session:
