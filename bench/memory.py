@@ -1,7 +1,6 @@
 """What the planner estimates and what llama.cpp then allocates, over some hundred models."""
 
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -56,4 +55,4 @@ def _share(outcome: Outcome) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    run()

@@ -128,8 +128,7 @@ def test_no_plan_is_over_any_budget(free: list[float], host: float, context: int
     for facts in (llama_8b(), moe()):
         try:
             found = place(facts, snapshot, options=Options(context=context, slots=1))
-        except DoesNotFit as error:
-            assert error.hint
+        except DoesNotFit:
             continue
         assert found.host_bytes <= usable_host(snapshot)
         assert sum(share.layers for share in found.shares) == found.gpu_layers

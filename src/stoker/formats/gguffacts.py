@@ -23,6 +23,8 @@ from stoker.formats.quant import quantization_name
 
 # Four digits at most: the number becomes the key of a record.
 _LAYER: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
+_HEAD: Final = "output.weight"
+_EMBEDDING: Final = "token_embd.weight"
 _INPUT: Final = ("token_embd", "per_layer_token_embd", "token_types", "position_embd")
 
 _POOLINGS = (Pooling.NONE, Pooling.MEAN, Pooling.CLS, Pooling.LAST, Pooling.RANK)
@@ -57,7 +59,8 @@ def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
         embedding_length=keys.number(keys.own("embedding_length")),
         layers=layer_facts(keys, table.layers()),
         input_weights=table.inputs,
-        embedding_weights=table.embedding,
+        head_weights=table.sizes.get(_HEAD, table.sizes.get(_EMBEDDING, 0)),
+        tied=_HEAD not in table.sizes,
         output_weights=table.outputs,
         other_weights=table.others,
         sliding_window=window_of(keys),
@@ -84,15 +87,16 @@ class _Table:
         "_shapes",
         "_weights",
         "elements",
-        "embedding",
         "inputs",
         "others",
         "outputs",
+        "sizes",
     )
 
     def __init__(self, shards: Sequence[GgufHeader]) -> None:
         self.elements: Counter[str] = Counter()
-        self.inputs = self.embedding = self.outputs = self.others = 0
+        self.sizes: dict[str, int] = {}
+        self.inputs = self.outputs = self.others = 0
         self._weights: Counter[int] = Counter()
         self._experts: Counter[int] = Counter()
         self._shapes: defaultdict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
@@ -102,6 +106,8 @@ class _Table:
                 self._sort(tensor)
 
     def _sort(self, tensor: Tensor) -> None:
+        if tensor.name in {_HEAD, _EMBEDDING}:
+            self.sizes[tensor.name] = tensor.size
         found = _LAYER.match(tensor.name)
         if found:
             layer = int(found[1])
@@ -111,8 +117,6 @@ class _Table:
                 self._experts[layer] += tensor.size
         elif tensor.name.startswith(_INPUT):
             self.inputs += tensor.size
-            if tensor.name == "token_embd.weight":
-                self.embedding = tensor.size
         elif tensor.name.startswith("output"):
             self.outputs += tensor.size
         else:

@@ -136,7 +136,7 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         weights=facts.output_weights,
         experts=0,
         cache=0,
-        copied=0 if facts.output_weights else facts.embedding_weights,
+        copied=facts.head_weights if facts.tied else 0,
     )
     batch = _batch(facts, chosen, cells)
     return Estimate(
