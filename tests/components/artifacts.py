@@ -1,20 +1,28 @@
 """Put any file into a store as a model, also one that no honest packager would accept."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
-from stoker.distribution.package import Artifact, artifact_of_layers, file_layer
-from stoker.distribution.pull import store_artifact
+from stoker.distribution.artifact import (
+    Artifact,
+    FileLayer,
+    artifact_of_layers,
+    store_artifact,
+)
 from stoker.oci import mediatypes as mt
+from stoker.oci.descriptor import Descriptor
 from stoker.oci.modelconfig import ModelConfig
 from stoker.oci.reference import parse_reference
-from stoker.store import Store
+from stoker.store import Stamp, Store
 
 
 def raw_artifact(path: Path, media_type: str = mt.DOCKER_GGUF, kind: str = "gguf") -> Artifact:
     """An artifact whose only layer is this file, whatever is in it."""
-    layer = file_layer(path, media_type)
-    return artifact_of_layers([(layer, path)], ModelConfig(format=kind))
+    described = Descriptor.of(path.read_bytes(), media_type)
+    named = replace(described, annotations={mt.ANNOTATION_FILEPATH: path.name})
+    layer = FileLayer(named, path, Stamp.of(path.stat()))
+    return artifact_of_layers([layer], ModelConfig(format=kind))
 
 
 def put_model(models: Path, path: Path, name: str) -> None:

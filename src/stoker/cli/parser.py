@@ -52,10 +52,16 @@ class Parser(argparse.ArgumentParser):
         kind: Callable[[str], object] = str,
         default: object = None,
         choices: Sequence[str] | None = None,
+        into: str | None = None,
     ) -> None:
-        """A flag with a value of that kind."""
+        """A flag with a value of that kind; `into` names the option when its name cannot."""
         self.flags.append(Flag(names, value, help))
-        self.add_argument(*names, type=kind, default=default, choices=choices)
+        self.add_argument(*names, type=kind, default=default, choices=choices, dest=into)
+
+    def many(self, *names: str, value: str, help: str) -> None:  # noqa: A002
+        """A flag that may be given several times; the option is a list, in order."""
+        self.flags.append(Flag(names, value, help))
+        self.add_argument(*names, action="append", default=[])
 
     def switch(self, *names: str, help: str) -> None:  # noqa: A002
         """A flag that is there or not; `--name=false` is understood too."""

@@ -38,6 +38,7 @@ GROUPS: Final = (
         Command("list", "Models on this machine", "[MODEL]", 0, 1, ("ls",)),
         Command("pull", "Download a model", "MODEL", 1, 1),
         Command("push", "Upload a model to its registry", "MODEL", 1, 1),
+        Command("package", "Make a model artifact of files", "NAME", 1, 1),
         Command("show", "What a model is, for people", "MODEL", 1, 1),
         Command("inspect", "What a model is, as JSON", "MODEL", 1, 1),
         Command("tag", "Give a model another name", "SOURCE TARGET", 2, 2),

@@ -8,11 +8,12 @@ from stoker.base.paths import Paths
 
 
 class Running(msgspec.Struct, omit_defaults=True):
-    """`address` is its HTTP URL; `socket` the file it listens on too."""
+    """`address` is its HTTP URL; `socket` the file it listens on too; `models` its store."""
 
     pid: int
     address: str = ""
     socket: str = ""
+    models: str = ""
 
 
 def running(paths: Paths) -> Running | None:

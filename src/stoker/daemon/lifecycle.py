@@ -26,6 +26,7 @@ class Running(msgspec.Struct):
     address: str
     socket: str
     version: str
+    models: str = ""
 
 
 @contextmanager

@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(config: Config, paths: Paths) -> None:
     address = f"http://{config.host}:{config.port}"
-    running = Running(os.getpid(), address, str(paths.socket), stoker.__version__)
+    socket, models = str(paths.socket), str(paths.models)
+    running = Running(os.getpid(), address, socket, stoker.__version__, models)
     with single_instance(paths.daemon_lock, running):
         try:
             import uvloop  # noqa: PLC0415  # absent on platforms it does not support

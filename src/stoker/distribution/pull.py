@@ -1,5 +1,6 @@
 """Pull: a lease, copy, tag. One transfer for each model, however many ask for it."""
 
+import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
@@ -7,8 +8,10 @@ from typing import Protocol
 from stoker.base.errors import ModelNotFound
 from stoker.base.units import binary_size
 from stoker.distribution import bundled
+from stoker.distribution.artifact import Artifact, store_artifact
 from stoker.distribution.jobs import Job, Jobs, Notify
-from stoker.distribution.package import Artifact, gguf_artifact
+from stoker.distribution.package import build
+from stoker.distribution.package_gguf import plan_gguf
 from stoker.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
 from stoker.store import Store
 from stoker.wire.manage import Progress
@@ -49,7 +52,7 @@ class Puller:
     async def _unpack(self, file: Path, reference: Reference, notify: Notify) -> None:
         """The bundled model takes the same way as any other: artifact, store, tag."""
         try:
-            artifact = await gguf_artifact(file, created=bundled.CREATED)
+            artifact = await asyncio.to_thread(_bundled_artifact, file)
         except ModelNotFound as error:
             raise ModelNotFound(
                 f"the bundled model is missing from this installation: {file}",
@@ -62,12 +65,5 @@ class Puller:
         notify(Progress("success", text))
 
 
-async def store_artifact(store: Store, artifact: Artifact, reference: Reference) -> None:
-    """Put an artifact into the store and name it: children before the manifest, the name last."""
-    manifest = artifact.manifest
-    async with store.lease(*(blob.digest for blob in manifest.blobs), artifact.descriptor.digest):
-        for layer in manifest.layers:
-            await store.blobs.ingest_file(artifact.files[layer.digest], layer)
-        await store.blobs.ingest_bytes(manifest.config, artifact.config)
-        await store.blobs.ingest_bytes(artifact.descriptor, artifact.document)
-        store.tag(str(reference.tagged), artifact.descriptor)
+def _bundled_artifact(file: Path) -> Artifact:
+    return build(plan_gguf(file), created=bundled.CREATED)

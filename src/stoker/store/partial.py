@@ -47,6 +47,7 @@ class Partial:
         self._scratch = layout.scratch
         self._file = file
         self._journal = -1
+        self.has_journal = False
 
     @property
     def path(self) -> Path:
@@ -64,7 +65,8 @@ class Partial:
                 text = journal.read_bytes()[:_MAX_JOURNAL].decode("ascii", "replace")
             except FileNotFoundError:
                 return Ranges([(0, length)])
-            return Ranges(_parse(text)).clipped(length)
+        self.has_journal = True
+        return Ranges(_parse(text)).clipped(length)
 
     def write(self, data: bytes, offset: int) -> None:
         """Write in order: the length of the file tells."""
@@ -78,10 +80,12 @@ class Partial:
         with disk_errors("write", journal):
             # Not durable: after a power cut the digest decides, and at worst all is fetched again.
             replace_file(journal, lines.encode(), scratch=self._scratch, durable=False)
+            self.has_journal = True
             self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
 
     @property
-    def has_journal(self) -> bool:
+    def is_journaling(self) -> bool:
+        """True when ranges may be written. A journal of an earlier writer is not enough."""
         return self._journal >= 0
 
     def write_out_of_order(self, data: bytes, offset: int) -> None:
@@ -146,6 +150,7 @@ class Partial:
 
     def _stop_journal(self) -> None:
         journal_of(self._path).unlink(missing_ok=True)
+        self.has_journal = False
         if self._journal >= 0:
             os.close(self._journal)
             self._journal = -1

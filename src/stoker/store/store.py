@@ -18,7 +18,7 @@ from stoker.store.layout import Layout, open_layout
 from stoker.store.leases import DURATION, Lease
 from stoker.store.lock import TIMEOUT, StoreLock
 from stoker.store.tags import Entry, IndexFile
-from stoker.store.views import ensure_view
+from stoker.store.views import build_view, find_view
 
 
 @final
@@ -111,8 +111,11 @@ class Store:
 
         Raises UnsupportedFormat for names that lead elsewhere or collide, CorruptStore.
         """
+        found = find_view(self._layout, manifest, files)
+        if found:
+            return found
         with self.lease(manifest, *(descriptor.digest for _, descriptor in files)):
-            return ensure_view(self._layout, self._lock, manifest, files)
+            return build_view(self._layout, self._lock, manifest, files)
 
     def gc(self) -> Collected:
         """Remove what nothing names and no lease keeps. Raises CorruptStore, Locked."""

@@ -1,0 +1,183 @@
+"""`package`: make an artifact of model files, in the store or in a registry."""
+
+from pathlib import Path
+from typing import Any
+
+from stoker.base.errors import InvalidReference, ModelNotFound, UserError
+from stoker.base.units import decimal_size
+from stoker.cli import parser as cli
+from stoker.cli.errors import UsageError, printable, say
+from stoker.cli.local import local_root
+from stoker.cli.meter import meter
+from stoker.cli.names import default_registry, shown, target
+from stoker.cli.output import put, put_json, short_id
+from stoker.cli.packing import Delivery, deliver
+from stoker.cli.session import Session
+from stoker.distribution.artifact import Artifact
+from stoker.distribution.layers import check_file, created_of
+from stoker.distribution.package import Extras, Plan, build, with_extras
+from stoker.distribution.package_directory import plan_directory
+from stoker.distribution.package_gguf import plan_dduf, plan_gguf
+from stoker.distribution.repackage import repackaged
+from stoker.library import Library
+from stoker.oci.modelconfig import config_wire, parse_config
+from stoker.oci.reference import Reference
+from stoker.store import Store
+
+
+class Options(cli.Options):
+    gguf: str | None
+    safetensors: str | None
+    dduf: str | None
+    source: str | None
+    mmproj: str | None
+    chat_template: str | None
+    license: list[str]
+    context_size: int | None
+    format: str
+    copy: bool
+    push: bool
+    keep: bool
+    json: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.flag("--gguf", value="FILE", help="a GGUF file; of several shards, the first one")
+    parser.flag(
+        "--safetensors", "--safetensors-dir", value="DIR", help="a directory with safetensors"
+    )
+    parser.flag("--dduf", value="FILE", help="a diffusion model as one DDUF file")
+    parser.flag("--from", value="MODEL", help="a model that is here already", into="source")
+    parser.flag("--mmproj", value="FILE", help="projector of a multimodal model")
+    parser.flag("--chat-template", value="FILE", help="Jinja template to use instead of its own")
+    parser.many("-l", "--license", value="FILE", help="licence text; may be given several times")
+    parser.flag("--context-size", value="N", help="tokens to run it with", kind=int)
+    parser.flag("--format", value="docker|cncf", help="kind of artifact (default docker)")
+    parser.switch("--copy", help="copy the files, never share them with the store")
+    parser.switch("--push", help="upload it; it does not stay here without --keep")
+    parser.switch("--keep", help="with --push: keep it here too")
+    parser.switch("--json", help="print the result as JSON")
+    parser.epilog = (
+        "For example:\n"
+        f"  {parser.program} package --gguf model-Q4_K_M.gguf --license LICENSE me/model:q4\n"
+        f"  {parser.program} package --safetensors ./checkout --push registry.example.com/me/m:v1\n"
+        f"  {parser.program} package --from smollm2 --context-size 4096 me/smollm2:4k\n\n"
+        "Files are not copied where the disk can share them; one that the store shares by a hard\n"
+        "link becomes read-only. Equal files give an equal artifact: its date is that of the\n"
+        "newest file, or SOURCE_DATE_EPOCH."
+    )
+
+
+def run(options: Options, session: Session) -> int:
+    reference = _target(options)
+    root = local_root()
+    artifact = _variant(options, root) if options.source is not None else _packaged(options)
+    keep = options.keep or not options.push
+    delivery = Delivery(reference, share=not options.copy, push=options.push, keep=keep)
+    deliver(session, root, artifact, delivery)
+    if options.json:
+        put_json(_result(artifact, reference))
+    else:
+        name, size = shown(str(reference)), decimal_size(artifact.manifest.size)
+        put(f"Packaged {name}: {short_id(artifact.descriptor.digest)}, {size}\n")
+    return 0
+
+
+def _target(options: Options) -> Reference:
+    """The name to give, once the flags make sense. Raises UsageError, InvalidReference."""
+    sources = [options.gguf, options.safetensors, options.dduf, options.source]
+    if sum(source is not None for source in sources) != 1:
+        raise UsageError(
+            "exactly one of --gguf, --safetensors, --dduf or --from must be given",
+            hint="for example: stoker package --gguf model.gguf me/model",
+        )
+    if options.format not in {None, "docker", "cncf"}:
+        raise UsageError(f'invalid --format value "{options.format}": must be "docker" or "cncf"')
+    if options.keep and not options.push:
+        raise UsageError("--keep makes sense only with --push")
+    if options.context_size is not None and options.format == "cncf":
+        raise UsageError("--context-size cannot be used with --format cncf: it has no place there")
+    reference = target(options.words[0])
+    if reference.digest:
+        raise InvalidReference(f"{options.words[0]!r} names a digest, a model gets its own")
+    if reference.is_hub:
+        raise InvalidReference("models cannot be pushed to huggingface.co", hint="use another name")
+    return reference
+
+
+def _extras(options: Options) -> Extras:
+    return Extras(
+        licenses=tuple(map(_path, options.license)),
+        mmproj=_path(options.mmproj) if options.mmproj else None,
+        chat_template=_path(options.chat_template) if options.chat_template else None,
+        context_size=options.context_size,
+    )
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _packaged(options: Options) -> Artifact:
+    plan = with_extras(_plan(options), _extras(options))
+    for note in plan.notes:
+        say(printable(f"note: {note}"))
+    created = created_of(plan.paths)
+    with meter("Reading", plan.size) as shown_:
+        return build(plan, created=created, modelpack=options.format == "cncf", hashed=shown_.add)
+
+
+def _plan(options: Options) -> Plan:
+    if options.gguf is not None:
+        return plan_gguf(_path(options.gguf))
+    if options.dduf is not None:
+        return plan_dduf(_path(options.dduf))
+    folder = _path(options.safetensors or "")
+    if folder.is_file():
+        raise UserError(f"{folder} is a file", hint="--safetensors wants the directory it is in")
+    return plan_directory(folder)
+
+
+def _variant(options: Options, root: Path | None) -> Artifact:
+    """`--from`: layers that are in the store already stay where they are."""
+    if root is None:
+        raise UserError(
+            "--from needs the model store, and the service is on another machine",
+            hint="stoker save it there, stoker load it here",
+        )
+    store = Store.open(root)
+    try:
+        found = Library(store, default_registry=default_registry()).find(options.source or "")
+    except ModelNotFound as error:
+        raise ModelNotFound(f"{options.source}: model not found", hint=error.hint) from error
+    config = store.blobs.read_metadata(found.manifest.config)
+    extras = _extras(options)
+    with meter("Reading", sum(check_file(one.path).st_size for one in extras.wanted)) as shown_:
+        return repackaged(
+            found.manifest,
+            config,
+            extras,
+            modelpack=options.format == "cncf",
+            hashed=shown_.add,
+        )
+
+
+def _result(artifact: Artifact, reference: Reference) -> dict[str, Any]:
+    manifest = artifact.manifest
+    config = parse_config(artifact.config, manifest.config.media_type)
+    return {
+        "id": artifact.descriptor.digest,
+        "name": str(reference),
+        "size": manifest.size,
+        "created": config.created,
+        "config": config_wire(config),
+        "layers": [
+            {
+                "mediaType": layer.media_type,
+                "digest": layer.digest,
+                "size": layer.size,
+                "annotations": dict(layer.annotations),
+            }
+            for layer in manifest.layers
+        ],
+    }

@@ -1,0 +1,97 @@
+"""Where a packaged model goes: into the store, to a service elsewhere, to a registry."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stoker.base.errors import ModelNotFound, StokerError
+from stoker.cli import transfer
+from stoker.cli.errors import say
+from stoker.cli.session import Session
+from stoker.distribution.artifact import Artifact, store_artifact
+from stoker.oci.digest import Digest
+from stoker.oci.reference import Reference
+from stoker.store import Adoption, Store
+
+_LINKED: Final = "note: the store shares the files with you; they are read-only now (see --copy)"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What to do with an artifact. `share` files with the store instead of copying them."""
+
+    reference: Reference
+    share: bool = True
+    push: bool = False
+    keep: bool = True
+
+
+def deliver(session: Session, root: Path | None, artifact: Artifact, delivery: Delivery) -> None:
+    """Store it where the service has its models, name it, push it. Raises StokerError."""
+    if root is None:
+        _deliver_elsewhere(session, artifact, delivery)
+        return
+    store = Store.open(root)
+    before = _Before.of(store, artifact.descriptor.digest, delivery.reference)
+    ways = asyncio.run(store_artifact(store, artifact, delivery.reference, share=delivery.share))
+    if not delivery.push or delivery.keep:
+        _tell(ways)
+    if delivery.push:
+        _push(session, delivery.reference)
+        if not delivery.keep:
+            before.restore(store)
+
+
+def _deliver_elsewhere(session: Session, artifact: Artifact, delivery: Delivery) -> None:
+    raise NotImplementedError
+
+
+def _push(session: Session, reference: Reference) -> None:
+    say("Pushing model to registry...")
+    name = str(reference)
+    try:
+        say(transfer.push(session.client(), name))
+    except StokerError as error:
+        error.hint = f"the model is kept here; once that is mended: {session.program} push {name}"
+        raise
+
+
+def _tell(ways: frozenset[Adoption]) -> None:
+    if Adoption.LINKED in ways:
+        say(_LINKED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the store had, to go back to after a push that leaves nothing here."""
+
+    reference: Reference
+    digest: Digest
+    listed: bool
+    named: Digest | None
+
+    @classmethod
+    def of(cls, store: Store, digest: Digest, reference: Reference) -> "_Before":
+        entries = store.entries()
+        name = str(reference)
+        named = next((entry.manifest.digest for entry in entries if name in entry.names), None)
+        return cls(reference, digest, any(e.manifest.digest == digest for e in entries), named)
+
+    def restore(self, store: Store) -> None:
+        """The name means again what it meant; content that came only for the push goes."""
+        name = str(self.reference)
+        former = next(
+            (e.manifest for e in store.entries() if e.manifest.digest == self.named), None
+        )
+        try:
+            if former:
+                store.tag(name, former)
+            else:
+                store.untag(name)
+            ours = next((e for e in store.entries() if e.manifest.digest == self.digest), None)
+            if ours and not ours.names and not self.listed:
+                store.remove(self.digest)
+        except ModelNotFound:
+            return  # somebody else has removed it meanwhile
+        store.gc()

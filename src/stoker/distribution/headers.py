@@ -1,0 +1,67 @@
+"""Headers of model files on this disk, through the bounded parsers of `formats`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from stoker.base.errors import ModelNotFound, ParseError, StorageError
+from stoker.distribution.layers import check_file
+from stoker.formats import (
+    GgufHeader,
+    ModelFacts,
+    Parser,
+    SafetensorsHeader,
+    facts_of_gguf,
+    gguf_header,
+    run,
+)
+from stoker.formats import safetensors as st
+from stoker.formats.need import MAX_TOTAL
+
+_T = TypeVar("_T")
+
+
+def read_gguf(path: Path) -> GgufHeader:
+    """The header of a GGUF file; also checks that the file is as long as its header says.
+
+    Raises ModelNotFound, UserError, StorageError, ParseError.
+    """
+    return _read(path, lambda size: gguf_header(file_size=size), MAX_TOTAL)
+
+
+def read_safetensors(path: Path) -> SafetensorsHeader:
+    """Likewise of a safetensors file."""
+    return _read(path, lambda size: st.safetensors_header(file_size=size), st.MAX_TOTAL)
+
+
+def gguf_facts(*paths: Path) -> ModelFacts:
+    """What all shards together are. Raises as `read_gguf`."""
+    headers = [read_gguf(path) for path in paths]
+    count = headers[0].metadata.get("split.count")
+    if isinstance(count, int) and count > 1 and len(paths) == 1:
+        raise ModelNotFound(
+            f"{paths[0]} is one of {count} shards, and its name does not say which",
+            hint="shards are found by their names: model-00001-of-00003.gguf",
+        )
+    try:
+        return facts_of_gguf(*headers)
+    except ParseError as error:
+        raise ParseError(f"{paths[0]}: {error.message}", hint=error.hint) from error
+
+
+def _read(path: Path, parser: Callable[[int], Parser[_T]], most: int) -> _T:
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            number = file.fileno()
+            size = os.fstat(number).st_size
+            return run(
+                parser(size), lambda at, length: os.pread(number, length, at), max_bytes=most
+            )
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+    except ParseError as error:
+        raise ParseError(
+            f"{path}: {error.message}", offset=error.offset, hint=error.hint
+        ) from error

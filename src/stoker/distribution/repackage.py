@@ -1,0 +1,89 @@
+"""A variant of a model that is here: its layers again, with another config or more of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from stoker.base.errors import ParseError, UserError
+from stoker.distribution.artifact import Artifact, FileLayer
+from stoker.distribution.layers import Hashed, file_layers, ignore
+from stoker.distribution.package import Extras, modelpack_manifest
+from stoker.oci import mediatypes as mt
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.manifest import Manifest
+from stoker.oci.modelconfig import ModelConfig, parse_config
+
+# A model has one of these; a new one takes the place of the old one.
+_SINGLE: Final = frozenset({mt.DOCKER_CHAT_TEMPLATE, mt.DOCKER_MMPROJ, mt.DOCKER_GGUF_MMPROJ})
+
+
+def repackaged(
+    manifest: Manifest,
+    config: bytes,
+    extras: Extras,
+    *,
+    modelpack: bool = False,
+    hashed: Hashed = ignore,
+) -> Artifact:
+    """The variant. Only the files of `extras` are read; `created` stays what it was.
+
+    `modelpack` turns a model in Docker's format into CNCF's. Raises UserError for what the format
+    has no place for, and as `Extras.check` and `parse_config`.
+    """
+    wanted = extras.wanted
+    kind = manifest.config.media_type
+    if extras.context_size is not None and (modelpack or kind == mt.CNCF_CONFIG):
+        raise UserError(
+            "a CNCF ModelPack has no place for a context size",
+            hint="use Docker's format, or `stoker configure --context-size`",
+        )
+    parsed = parse_config(config, kind)
+    new = file_layers(wanted, created=parsed.created, hashed=hashed)
+    files = {layer.descriptor.digest: layer for layer in new}
+    layers = _merged(manifest.layers, new)
+    if modelpack or kind == mt.CNCF_CONFIG:
+        return _modelpack(manifest, layers, parsed, files)
+    document = _patched(config, layers, extras.context_size)
+    described = replace(Descriptor.of(document, kind), annotations=manifest.config.annotations)
+    return Artifact(replace(manifest, config=described, layers=layers), document, files)
+
+
+def _modelpack(
+    manifest: Manifest,
+    layers: Sequence[Descriptor],
+    config: ModelConfig,
+    files: Mapping[Any, FileLayer],
+) -> Artifact:
+    variant, document = modelpack_manifest(layers, config)
+    return Artifact(replace(variant, annotations=manifest.annotations), document, files)
+
+
+def _merged(old: Sequence[Descriptor], new: Sequence[FileLayer]) -> tuple[Descriptor, ...]:
+    """New layers come last, and instead of those of their name or, if there is but one, kind."""
+    names = {_name(layer.descriptor) for layer in new}
+    kinds = {layer.descriptor.media_type for layer in new} & _SINGLE
+    kept = [
+        layer
+        for layer in old
+        if layer.media_type not in kinds and not (_name(layer) and _name(layer) in names)
+    ]
+    return (*kept, *(layer.descriptor for layer in new))
+
+
+def _name(layer: Descriptor) -> str:
+    return layer.annotations.get(mt.ANNOTATION_FILEPATH, "").casefold()
+
+
+def _patched(data: bytes, layers: Sequence[Descriptor], context_size: int | None) -> bytes:
+    """The config with these changes; what we do not know in it stays."""
+    try:
+        wire = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ParseError(f"model config: {error}") from error
+    if context_size is not None:
+        wire["config"] = {**(wire.get("config") or {}), "context_size": context_size}
+    digests = [layer.digest for layer in layers]
+    wire["rootfs"] = {"type": "rootfs", **(wire.get("rootfs") or {}), "diff_ids": digests}
+    return msgspec.json.encode(wire)
