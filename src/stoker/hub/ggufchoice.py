@@ -85,8 +85,8 @@ def choose_variant(
                 f"{repository} has no quantization {selection!a}; it has {listed(variants)}",
                 hint="choose one of them, or leave the tag out for the default",
             )
-        # `Q4_K_M` also fits `UD-Q4_K_M`, and every model of a collection: the plainest name wins.
-        chosen = min(matching, key=lambda v: (v.missing > 0, len(v.stem), v.stem))
+        # `Q4_K_M` also fits `UD-Q4_K_M`, `Q4` fits five kinds, and a collection has several models.
+        chosen = min(matching, key=lambda v: (v.quantization != selection.upper(), _rank(v)))
         note = f"Selected {chosen.quantization or selection} quantization"
         if len(matching) > 1:
             note += f" ({chosen.stem.rpartition('/')[2]}; {len(matching)} fit)"
@@ -146,12 +146,7 @@ def listed(variants: Iterable[Variant]) -> str:
 
 
 def _default(variants: Sequence[Variant]) -> tuple[Variant, str]:
-    def rank(variant: Variant) -> tuple[bool, int, int, str]:
-        kind = variant.quantization.replace("FP", "F") if variant.quantization else ""
-        place = PREFERENCE.index(kind) if kind in PREFERENCE else len(PREFERENCE)
-        return (variant.missing > 0, place, len(variant.stem), variant.stem)
-
-    chosen = min(variants, key=rank)
+    chosen = min(variants, key=_rank)
     name = chosen.quantization or chosen.stem.rpartition("/")[2]
     if chosen.quantization == DEFAULT_QUANTIZATION:
         return chosen, f"Selected {name} quantization (default)"
@@ -159,6 +154,13 @@ def _default(variants: Sequence[Variant]) -> tuple[Variant, str]:
         return chosen, f"Selected {name} quantization (the only one)"
     others = listed(v for v in variants if v is not chosen)
     return chosen, f"Selected {name} quantization (no {DEFAULT_QUANTIZATION} here; also: {others})"
+
+
+def _rank(variant: Variant) -> tuple[bool, int, int, str]:
+    """Smaller is better: whole, preferred, plainly named."""
+    kind = variant.quantization.replace("FP", "F")
+    place = PREFERENCE.index(kind) if kind in PREFERENCE else len(PREFERENCE)
+    return (variant.missing > 0, place, len(variant.stem), variant.stem)
 
 
 def _is_model(path: str) -> bool:
