@@ -95,9 +95,18 @@ class Change:
 Fault = CutResponse | Stall | Silence | CutRequest | LoseAnswer | IgnoreRange | Answer | Change
 
 
-def wrong_content_range(start: int = 0) -> Change:
-    """Claim that a partial answer begins elsewhere."""
-    return Change(lambda reply: reply.with_header("Content-Range", f"bytes {start}-9/10"))
+def wrong_content_range(first: int = 1, last: int = 0) -> Change:
+    """Claim that a partial answer begins or ends that many bytes later."""
+
+    def how(reply: Reply) -> Reply:
+        old = next((v for k, v in reply.headers.items() if k.lower() == "content-range"), None)
+        if old is None:
+            return reply
+        span, _, total = old.removeprefix("bytes ").partition("/")
+        start, end = (int(part) for part in span.split("-"))
+        return reply.with_header("Content-Range", f"bytes {start + first}-{end + last}/{total}")
+
+    return Change(how)
 
 
 def flip_byte(at: int) -> Change:

@@ -7,6 +7,7 @@ Redirects are followed here and not by aiohttp, because `Range` must survive the
 import asyncio
 import contextlib
 import io
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -25,6 +26,8 @@ from stoker.registry.place import host_name
 from stoker.registry.redirect import next_hop
 from stoker.registry.request import Request
 from stoker.registry.retry import IDEMPOTENT, is_transient, parse_retry_after
+
+log = logging.getLogger(__name__)
 
 MAX_REDIRECTS: Final = 10
 # Bytes read at once: as large as a store likes to hash and write in one go.
@@ -156,6 +159,8 @@ class Transport:
                     return answer
                 answer[0].close()
             if pause is not None:
+                host = host_name(request.url)
+                log.info("retry method=%s host=%s pause=%.1f", request.method, host, pause)
                 waited += pause
                 await self._sleep(pause)
 
@@ -190,7 +195,10 @@ class Transport:
         lane = await self._lanes.choose(url, fence)
         timeouts = self._options.timeouts
         size = len(request.body) if request.body is not None else 0
-        deadline = timeouts.connect + timeouts.first_byte + size / timeouts.slowest_upload
+        first_byte = timeouts.commit if request.slow else timeouts.first_byte
+        deadline = timeouts.connect + first_byte + size / timeouts.slowest_upload
+        # aiohttp's `sock_read` counts while waiting for the first byte as well.
+        idle = max(first_byte, timeouts.idle) if request.slow else timeouts.idle
         host = host_name(url)
         try:
             async with asyncio.timeout(deadline):
@@ -203,9 +211,20 @@ class Transport:
                     allow_redirects=False,
                     proxy=lane.proxy,
                     ssl=lane.tls,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=timeouts.connect, sock_read=idle
+                    ),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise connection_error(error, host) from error
         except ValueError as error:  # a URL or header that aiohttp refuses to send
             raise RegistryError(f"{host} led to an unusable address", origin=host) from error
+        # Never the query: it may be a signature.
+        log.debug(
+            "request method=%s host=%s path=%s status=%d",
+            request.method,
+            host,
+            url.path,
+            raw.status,
+        )
         return raw, lane.reach

@@ -74,7 +74,6 @@ class Lanes:
         session = self._sessions.get(reach)
         if session is None:
             resolver = None if reach is None else LaneResolver(self._names, reach)
-            timeouts = self._options.timeouts
             session = aiohttp.ClientSession(
                 # Callers bound their own concurrency; a limit here could only deadlock an open
                 # download against the request it waits for.
@@ -82,9 +81,6 @@ class Lanes:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 headers={"User-Agent": self._options.user_agent},
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=timeouts.connect, sock_read=timeouts.idle
-                ),
                 trust_env=False,  # that would also read ~/.netrc and send what it finds
             )
             self._sessions[reach] = session

@@ -24,6 +24,8 @@ class Timeouts:
     connect: float = 15.0
     first_byte: float = 60.0
     idle: float = 60.0
+    # The end of an upload: a registry on object storage then puts 40 GB together.
+    commit: float = 900.0
     # A body that goes out slower than this, in bytes per second, counts as stalled.
     slowest_upload: int = 16 * 1024
 

@@ -54,7 +54,7 @@ class ManifestUpload:
         if hasher.hexdigest() != split_digest(descriptor.digest)[1]:
             raise DigestMismatch(f"the manifest to be pushed as {descriptor.digest} has another")
         headers = {"Content-Type": descriptor.media_type}
-        request = Request("PUT", self._endpoint.url(self._path), headers, data)
+        request = Request("PUT", self._endpoint.url(self._path), headers, data, slow=True)
         async with self._endpoint.send(request, self._errand) as response:
             if response.status not in {200, 201, 202, 204}:
                 raise await failure_of(response, self._errand)

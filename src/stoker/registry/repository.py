@@ -1,6 +1,7 @@
 """One repository of a registry, as Source and Sink (OCI distribution specification 1.1)."""
 
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, final
@@ -28,6 +29,8 @@ from stoker.registry.request import Request
 from stoker.registry.sessions import Place, UploadBook
 from stoker.registry.upload import BlobUpload
 from stoker.registry.upload_wire import UploadWire
+
+log = logging.getLogger(__name__)
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 # Manifests remembered between `resolve` and `open`; a copy needs one or two.
@@ -224,15 +227,15 @@ class Repository:
     ) -> Response:
         """The first good answer of a mirror or the registry; the stack holds it open."""
         for endpoint in self._endpoints[:-1]:
-            attempt = contextlib.AsyncExitStack()
-            try:
-                response = await self._ask(attempt, endpoint, path, headers)
-            except (RemoteError, ModelNotFound):
-                # A mirror may be behind, down or closed; the registry has the last word.
-                await attempt.aclose()
-                continue
-            stack.push_async_exit(attempt)
-            return response
+            async with contextlib.AsyncExitStack() as attempt:
+                try:
+                    response = await self._ask(attempt, endpoint, path, headers)
+                except (RemoteError, ModelNotFound) as error:
+                    # A mirror may be behind, down or closed; the registry has the last word.
+                    log.info("mirror passed over host=%s error=%s", endpoint.host, error.code)
+                    continue
+                await stack.enter_async_context(attempt.pop_all())
+                return response
         return await self._ask(stack, self._endpoints[-1], path, headers)
 
     async def _ask(

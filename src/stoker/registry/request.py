@@ -12,7 +12,8 @@ from stoker.registry.credentials import Secret
 class Request:
     """What to send.
 
-    `repeatable` overrules the method's own idempotence; a `secret_body` never leaves its origin.
+    `repeatable` overrules the method's own idempotence; a `secret_body` never leaves its origin;
+    the answer to a `slow` request may take minutes.
     """
 
     method: str
@@ -21,6 +22,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     repeatable: bool | None = None
     secret_body: bool = False
+    slow: bool = False
 
     def with_headers(self, **headers: str) -> "Request":
         """The same with more headers; underscores stand for hyphens."""

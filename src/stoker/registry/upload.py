@@ -170,7 +170,10 @@ class BlobUpload:
             )
         arrived = data if confirmed == goal else data[: confirmed - start]
         if session.hasher is not None and arrived:
-            await asyncio.to_thread(session.hasher.update, arrived)
+            # Out of the session meanwhile: after a cancellation nobody knows what it has seen.
+            hasher, session.hasher = session.hasher, None
+            await asyncio.to_thread(hasher.update, arrived)
+            session.hasher = hasher
         del self._buffer[: len(arrived)]
         session.confirmed = confirmed
 

@@ -116,7 +116,8 @@ class UploadWire:
         joint = "&" if session.location.raw_query_string else "?"
         # Not `update_query`: it would quote the registry's own state anew.
         url = URL(f"{session.location}{joint}digest={self._digest}", encoded=True)
-        request = Request("PUT", url, {"Content-Type": _OCTETS}, data, repeatable=not data)
+        headers = {"Content-Type": _OCTETS}
+        request = Request("PUT", url, headers, data, repeatable=not data, slow=True)
         failure: StokerError
         try:
             async with self._send(request, session) as response:
