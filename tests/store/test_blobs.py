@@ -152,6 +152,20 @@ async def test_a_writer_in_order_may_follow_one_out_of_order(blobs: BlobStore, r
     assert await read(blobs, descriptor) == DATA
 
 
+async def test_no_journal_is_left_behind_that_tells_less(blobs: BlobStore, root: Path) -> None:
+    descriptor = Descriptor.of(DATA, KIND)
+    async with blobs.ingest(descriptor) as into:
+        assert isinstance(into, RangedIngest)
+        await into.write_at(0, DATA[:1000])
+    # As after a kill: the journal of a file without a hole.
+    (partial,) = (root / ".stoker" / "ingest").iterdir()
+    partial.with_name(partial.name + JOURNAL).write_text("0 1000\n")
+    async with blobs.ingest(descriptor) as into:
+        await into.write(DATA[1000:2000])
+    async with blobs.ingest(descriptor) as into:
+        assert into.offset == 2000
+
+
 async def test_a_journal_of_a_shorter_file_is_not_believed(blobs: BlobStore, root: Path) -> None:
     descriptor = Descriptor.of(DATA, KIND)
     async with blobs.ingest(descriptor) as into:

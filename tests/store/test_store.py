@@ -53,6 +53,13 @@ async def test_a_nameless_model_may_get_a_name(store: Store) -> None:
         store.untag(NAME)
 
 
+async def test_several_models_without_a_name(store: Store) -> None:
+    models = [await put_model(store, model(data)) for data in (b"one", b"two")]
+    for one in [*models, *models]:
+        store.add(one.descriptor)
+    assert store.entries() == tuple(Entry(one.descriptor, ()) for one in models)
+
+
 async def test_remove_answers_the_names(store: Store) -> None:
     pilot = await put_model(store, model(b"weights"), NAME, OTHER)
     assert store.remove(pilot.descriptor.digest) == (NAME, OTHER)

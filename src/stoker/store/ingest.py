@@ -26,6 +26,8 @@ from stoker.store.threads import ended, start, to_end
 BATCH: Final = 2 * 1024 * 1024
 # How much must lie unhashed before a thread goes after it.
 _BEHIND: Final = 8 * 1024 * 1024
+# How much a thread hashes in one go (0.15 s): threads are shared, a resumed 40 GB must not keep one.
+_SLICE: Final = 256 * 1024 * 1024
 # How often a second writer of the same content looks whether the first is done. Seconds.
 _LOOK: Final = 0.05
 
@@ -77,7 +79,7 @@ class DiskIngest:
         self._check(offset + len(data))
         async with self._turning:
             await self._flush()
-            if not self._partial.has_journal:
+            if not self._partial.is_journaling:
                 await to_end(self._partial.begin_journal, self._held)
         try:
             await to_end(self._partial.write_out_of_order, data, offset)
@@ -159,13 +161,13 @@ class DiskIngest:
         await self._written()
         if not self._pending:
             return
-        batch = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        self._pending.clear()
         position = self._held.prefix
-        if self._held.has_holes:
-            # From here on in order: what lies behind the hole comes again.
+        if self._partial.has_journal:
+            # From here on in order: what lies behind a hole comes again.
             await to_end(self._partial.settle, self._held)
             self._held = self._held.clipped(position)
+        batch = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        self._pending.clear()
         self._writing = start(self._partial.write, batch, position)
         if self._hashed == position and not self._hashing:
             self._feeding = start(self._hasher.update, batch)
@@ -201,9 +203,11 @@ class DiskIngest:
             self._hashing = None
         prefix = self._held.prefix
         if not self._hashing and prefix - self._hashed >= _BEHIND:
-            self._hashing = start(
-                self._partial.hash, self._hashed, prefix, self._hasher, self._stop
-            )
+            self._hash_to(prefix)
+
+    def _hash_to(self, end: int) -> None:
+        end = min(end, self._hashed + _SLICE)
+        self._hashing = start(self._partial.hash, self._hashed, end, self._hasher, self._stop)
 
     async def _digest(self) -> str:
         """The digest of everything, as soon as the hash has caught up."""
@@ -214,8 +218,7 @@ class DiskIngest:
                 self._hashed = hashing.result()
             if self._hashed >= self._descriptor.size:
                 return self._hasher.hexdigest()
-            end = self._descriptor.size
-            self._hashing = start(self._partial.hash, self._hashed, end, self._hasher, self._stop)
+            self._hash_to(self._descriptor.size)
 
     async def _quiet(self) -> None:
         """No thread works for us any more."""

@@ -4,6 +4,7 @@ A lease is a file that its owner keeps locked. It holds while that lock is held,
 after the owner's death until it expires.
 """
 
+import asyncio
 import contextlib
 import os
 import time
@@ -64,7 +65,12 @@ class Lease:
         self._release(keep=error is not None)
 
     async def __aenter__(self) -> Self:
-        await to_end(self._acquire)
+        try:
+            await to_end(self._acquire)
+        except asyncio.CancelledError:
+            # Nobody will leave a block that was never entered.
+            self._release(keep=False)
+            raise
         return self
 
     async def __aexit__(

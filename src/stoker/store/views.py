@@ -25,20 +25,29 @@ MODEL: Final = "model"
 BUILDING: Final = "building-"
 
 
-def ensure_view(
-    layout: Layout, lock: StoreLock, manifest: Digest, files: Sequence[tuple[str, Descriptor]]
-) -> Path:
-    """The `model` directory with these files; an existing one is reused when all of it is right.
+def find_view(
+    layout: Layout, manifest: Digest, files: Sequence[tuple[str, Descriptor]]
+) -> Path | None:
+    """The `model` directory, if it is there and every file in it is right. 5 µs a file.
 
-    Blocks: 20 µs a file. The caller holds a lease on the blobs. Raises UnsupportedFormat for bad
-    names, CorruptStore for missing blobs, StorageError.
+    Raises UnsupportedFormat for bad names.
     """
     check_names(name for name, _ in files)
+    model = layout.view(manifest) / MODEL
+    with disk_errors("read", model):
+        return model if _is_right(layout, model, files) else None
+
+
+def build_view(
+    layout: Layout, lock: StoreLock, manifest: Digest, files: Sequence[tuple[str, Descriptor]]
+) -> Path:
+    """Make the `model` directory. The names were checked; the caller holds a lease on the blobs.
+
+    Raises CorruptStore for missing blobs, StorageError, Locked.
+    """
     target = layout.view(manifest)
+    building = layout.views / f"{BUILDING}{uuid.uuid4().hex}"
     with disk_errors("lay out", target):
-        if _is_right(layout, target / MODEL, files):
-            return target / MODEL
-        building = layout.views / f"{BUILDING}{uuid.uuid4().hex}"
         try:
             for name, descriptor in files:
                 _place(layout, descriptor, building / MODEL / name)
