@@ -12,7 +12,9 @@ from stoker.engines.llamacpp import LlamaCpp, Program, find_program
 from stoker.planner.spec import Format, Mode, RunSettings
 from tests.engines.conftest import spec_of
 
-MODEL = spec_of(Path("/models/m.gguf"), context_size=131072)
+MODEL = replace(
+    spec_of(Path("/models/m.gguf"), context_size=131072), weights_size=600 * 1024 * 1024
+)
 SOCKET = Path("/run/e.sock")
 
 
@@ -103,6 +105,12 @@ def test_reasoning_budget_and_threads() -> None:
     assert value_of("--reasoning-budget", arguments) == "0"
     assert value_of("--threads", arguments) == "3"
     assert not {"--reasoning-budget", "--threads"} & set(arguments_of())
+
+
+def test_a_small_model_gets_one_thread() -> None:
+    small = replace(MODEL, weights_size=6_000_000)
+    argv = LlamaCpp({}, threads=3).command(small, Mode.COMPLETION, RunSettings(), SOCKET).argv
+    assert value_of("--threads", list(argv)) == "1"
 
 
 def test_the_users_flags_come_last() -> None:

@@ -1,11 +1,12 @@
 """The only place where objects are wired. One exit stack; everything closes in reverse order."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
-import psutil
 from aiohttp import web
 
 from stoker.api import EngineRoutes, InferenceRoutes, LogRoutes, ModelRoutes, build_app
@@ -15,11 +16,11 @@ from stoker.distribution import Puller
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
-from stoker.engines.launcher import LocalLauncher
+from stoker.engines import Engine, LocalLauncher, reap_orphans
 from stoker.engines.llamacpp import LlamaCpp
-from stoker.engines.spec import Engine
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
+from stoker.hardware.host import usable_cores, usable_memory
 from stoker.library import Library
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
@@ -29,8 +30,8 @@ from stoker.scheduler import Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
 
-# Left to the system, the daemon and everything else that runs here.
-_RESERVE = 0.1
+# The rest is left to the system, the daemon and everything else that runs here.
+_SHARE: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     engine_log = EngineLog(paths.logs)
     engines = _engines(config)
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
+    await asyncio.to_thread(reap_orphans, paths.run)
     try:
         async with (
             Upstreams() as upstreams,
             Scheduler(
-                core=Core(memory_budget=config.memory_budget or _available_memory()),
+                core=Core(memory_budget=config.memory_budget or int(usable_memory() * _SHARE)),
                 engines=engines,
                 launcher=LocalLauncher(),
                 run_dir=paths.run,
@@ -71,7 +74,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 upstreams=upstreams,
                 limits=Limits(),
             )
-            puller = Puller(store, jobs, Fetcher(store, registries), default_registry=config.default_registry)
+            puller = Puller(
+                store, jobs, Fetcher(store, registries), default_registry=config.default_registry
+            )
             app = build_app(
                 models=ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 engines=EngineRoutes(
@@ -94,10 +99,5 @@ def _engines(config: Config) -> dict[str, Engine]:
     environ = dict(os.environ)
     if config.llama_server:
         environ["LLAMA_SERVER_PATH"] = config.llama_server
-    llamacpp = LlamaCpp(environ)
+    llamacpp = LlamaCpp(environ, threads=usable_cores())
     return {llamacpp.name: llamacpp}
-
-
-def _available_memory() -> int:
-    """Bytes that models may take."""
-    return int(psutil.virtual_memory().total * (1 - _RESERVE))

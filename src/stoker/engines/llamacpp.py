@@ -32,6 +32,10 @@ _WHOLE_INPUT: Final = ("--batch-size", "2048", "--ubatch-size", "2048")
 """An embedding is computed in one batch: a longer input is refused, and 512 is llama.cpp's default.
 More costs compute buffers that grow with the square."""
 
+_SMALL_MODEL: Final = 64 * 1024 * 1024
+"""Bytes of weights below which one thread does a token in less time than two take to wait for each
+other: with a busy neighbour on both cores, two threads were 5 to 50 times slower than one."""
+
 _VERBOSITY: Final = 4
 """Shows buffer sizes and what --fit decided, never prompts. Costs some 160 lines a start and 30 a
 request, and no time that could be measured."""
@@ -105,8 +109,9 @@ class LlamaCpp:
         self.check_settings(settings)
         program = find_program(self._environ)
         arguments = _arguments(model, mode, settings, socket)
-        if self._threads:
-            arguments += ["--threads", str(self._threads)]
+        threads = 1 if model.weights_size < _SMALL_MODEL else self._threads
+        if threads:
+            arguments += ["--threads", str(threads)]
         arguments += engine_flags(settings.runtime_flags, engine=self.name)
         return Command(
             argv=(*program.argv, *arguments),
