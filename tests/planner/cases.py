@@ -126,6 +126,15 @@ def families() -> list[Shape]:
         shapes.granite_hybrid("granitehybrid", SMALL, SCAN, 2),
         shapes.falcon_h1("falcon-h1", SMALL, SCAN),
         shapes.lfm2("lfm2", SMALL, 2),
+        shapes.phi3("phi3", SMALL),
+    ]
+
+
+def approximated() -> list[Shape]:
+    """Whose caches are computed, and whose graphs are not."""
+    return [
+        shapes.gated_delta("qwen35", SMALL, State(state=64, rank=8, inner=512, groups=4)),
+        shapes.rwkv7("rwkv7", SMALL),
     ]
 
 
@@ -156,6 +165,9 @@ def sweep_cases() -> Iterator[Case]:
     yield from _widths()
     yield from _caches()
     yield from _published()
+    for shape in approximated():
+        yield Case(shape)
+        yield Case(shape, FOUR)
     yield Case(shapes.bert("bert", SMALL), replace(ONE, embeddings=True))
     yield Case(shapes.bert("bert-wide", WIDE), replace(ONE, embeddings=True, micro_batch=2048))
 

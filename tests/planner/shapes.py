@@ -433,6 +433,96 @@ def lfm2(name: str, size: Size, every: int, cache: int = 3) -> Shape:
     return Shape(name, "lfm2", keys, tensors, size.vocabulary)
 
 
+def phi3(name: str, size: Size) -> Shape:
+    """Queries, keys and values in one projection, likewise both halves of the feed-forward part."""
+    keys = _base(size) | {"attention.sliding_window": 512}  # which the engine ignores
+
+    def layer(_: int) -> Tensors:
+        kv = size.kv_heads * size.head
+        return {
+            "attn_norm.weight": (size.width,),
+            "attn_qkv.weight": (size.heads * size.head + 2 * kv, size.width),
+            "attn_output.weight": (size.width, size.heads * size.head),
+            "ffn_norm.weight": (size.width,),
+            "ffn_up.weight": (2 * size.feed_forward, size.width),
+            "ffn_down.weight": (size.width, size.feed_forward),
+        }
+
+    return Shape(name, "phi3", keys, _ends(size) | _layers(size.layers, layer), size.vocabulary)
+
+
+def gated_delta(name: str, size: Size, ssm: State) -> Shape:
+    """Qwen 3.5: three linear-attention layers, then a full one."""
+    keys = _base(size) | ssm.keys() | {
+        "ssm.group_count": ssm.groups, "rope.dimension_sections": [8, 4, 4, 0],
+    }  # fmt: skip
+    keys_width, values_width = ssm.state * ssm.groups, ssm.state * ssm.rank
+
+    def layer(number: int) -> Tensors:
+        found = _dense(size) | {"post_attention_norm.weight": (size.width,)}
+        del found["ffn_norm.weight"]
+        if (number + 1) % 4 == 0:
+            full = _attention(size, norms=True)
+            full["attn_q.weight"] = (2 * size.heads * size.head, size.width)
+            return found | full
+        return found | {
+            "attn_norm.weight": (size.width,),
+            "attn_qkv.weight": (2 * keys_width + values_width, size.width),
+            "attn_gate.weight": (values_width, size.width),
+            "ssm_conv1d.weight": (2 * keys_width + values_width, ssm.conv),
+            "ssm_dt.bias": (ssm.rank,),
+            "ssm_a": (ssm.rank,),
+            "ssm_beta.weight": (ssm.rank, size.width),
+            "ssm_alpha.weight": (ssm.rank, size.width),
+            "ssm_norm.weight": (ssm.state,),
+            "ssm_out.weight": (size.width, values_width),
+        }
+
+    tensors = _ends(size) | _layers(size.layers, layer)
+    return Shape(name, "qwen35", keys, tensors, size.vocabulary)
+
+
+def rwkv7(name: str, size: Size, head: int = 64, rank: int = 32) -> Shape:
+    """No attention at all: token shifts and matrix states."""
+    keys = _recurrent_keys(size) | {
+        "wkv.head_size": head, "feed_forward_length": size.feed_forward,
+        "attention.layer_norm_epsilon": 1e-5, "attention.decay_lora_rank": rank,
+        "attention.iclr_lora_rank": rank, "attention.value_residual_mix_lora_rank": rank,
+        "attention.gate_lora_rank": rank,
+    }  # fmt: skip
+    width = size.width
+
+    def layer(_: int) -> Tensors:
+        found: Tensors = {
+            f"time_mix_{part}.{kind}": (width,)
+            for part, kind in (("ln", "weight"), ("ln", "bias"), ("k_k", "weight"),
+                               ("k_a", "weight"), ("r_k", "weight"))
+        }  # fmt: skip
+        for norm in ("attn_norm", "attn_norm_2"):
+            found |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
+        for part in ("w", "a", "v"):
+            found |= {
+                f"time_mix_{part}0.weight": (width,),
+                f"time_mix_{part}1.weight": (rank, width),
+                f"time_mix_{part}2.weight": (width, rank),
+            }
+        for part in ("key", "value", "receptance", "output"):
+            found[f"time_mix_{part}.weight"] = (width, width)
+        return found | {
+            "time_mix_g1.weight": (rank, width),
+            "time_mix_g2.weight": (width, rank),
+            "time_mix_lerp_fused.weight": (6, 1, 1, width),
+            "channel_mix_lerp_k.weight": (1, 1, width),
+            "channel_mix_key.weight": (size.feed_forward, width),
+            "channel_mix_value.weight": (width, size.feed_forward),
+        }
+
+    tensors = _ends(size) | _layers(size.layers, layer)
+    for norm in ("token_embd_norm", "output_norm"):
+        tensors |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
+    return Shape(name, "rwkv7", keys, tensors, size.vocabulary)
+
+
 def bert(name: str, size: Size) -> Shape:
     """An embedding model: no cache at all."""
     keys = _base(size) | {

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.planner.cases import Case, quick_cases, try_case
+from tests.planner.cases import Case, approximated, quick_cases, try_case
+from tests.planner.shapes import Shape
 
 
 @pytest.mark.parametrize("case", quick_cases(), ids=lambda case: case.label)
@@ -15,3 +16,12 @@ def test_the_estimate_is_what_the_engine_allocates(case: Case, tmp_path: Path) -
     assert abs(outcome.cache_error) <= outcome.log_rounding
     assert abs(outcome.output_error) <= outcome.log_rounding
     assert abs(outcome.compute_error) <= max(0.05 * measured.total("compute"), 1.0)
+
+
+@pytest.mark.parametrize("shape", approximated(), ids=lambda shape: shape.name)
+def test_a_graph_that_is_only_approximated_is_said_to_be(shape: Shape, tmp_path: Path) -> None:
+    outcome = try_case(Case(shape), tmp_path)
+    assert abs(outcome.weights_error) <= outcome.log_rounding
+    assert abs(outcome.cache_error) <= outcome.log_rounding
+    assert not outcome.estimate.exact
+    assert abs(outcome.compute_error) < 0.25 * outcome.measured.total("compute")

@@ -42,6 +42,15 @@ class Mixer(StrEnum):
     NONE = "none"
 
 
+class Gate(StrEnum):
+    """How the feed-forward part multiplies two projections, if it does."""
+
+    APART = "apart"
+    FUSED = "fused"
+    """One projection of twice the length."""
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFacts:
     """One layer: what it weighs and what it must remember of each token.
@@ -67,10 +76,11 @@ class LayerFacts:
     """float32 elements of the convolution's memory per sequence, whatever the context."""
     scan_state: int = 0
     """float32 elements of the recurrent state per sequence, whatever the context."""
+    fused: bool = False
+    """Whether queries, keys and values are one projection."""
     feed_forward: int = 0
     """0 when all of it is experts."""
-    gated: bool = True
-    """Whether the feed-forward part multiplies two projections."""
+    gate: Gate = Gate.APART
     expert_length: int = 0
     shared_length: int = 0
     """Feed-forward length of the experts every token goes through."""

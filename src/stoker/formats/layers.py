@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stoker.formats.facts import LatentFacts, LayerFacts, Mixer, RecurrentFacts
+from stoker.formats.facts import Gate, LatentFacts, LayerFacts, Mixer, RecurrentFacts
 from stoker.formats.gguf import Array
 from stoker.formats.ggufkeys import Keys
 
@@ -116,8 +116,9 @@ def _layer(
         sliding=sliding,
         conv_state=states[0],
         scan_state=states[1],
-        feed_forward=_rows(shapes, "ffn_up.weight"),
-        gated="ffn_gate.weight" in shapes or "ffn_gate_exps.weight" in shapes,
+        fused="attn_qkv.weight" in shapes,
+        feed_forward=_columns(shapes, "ffn_down.weight"),
+        gate=_gate(shapes),
         expert_length=_rows(shapes, "ffn_up_exps.weight")
         or _rows(shapes, "ffn_gate_up_exps.weight") // 2,
         shared_length=_rows(shapes, "ffn_up_shexp.weight"),
@@ -127,6 +128,18 @@ def _layer(
 def _rows(shapes: Mapping[str, tuple[int, ...]], name: str) -> int:
     shape = shapes.get(name, ())
     return shape[1] if len(shape) > 1 else 0
+
+
+def _columns(shapes: Mapping[str, tuple[int, ...]], name: str) -> int:
+    shape = shapes.get(name, ())
+    return shape[0] if shape else 0
+
+
+def _gate(shapes: Mapping[str, tuple[int, ...]]) -> Gate:
+    if "ffn_gate.weight" in shapes:
+        return Gate.APART
+    length = _columns(shapes, "ffn_down.weight")
+    return Gate.FUSED if length and _rows(shapes, "ffn_up.weight") == 2 * length else Gate.NONE
 
 
 def _mixer(shapes: Mapping[str, tuple[int, ...]]) -> Mixer:

@@ -17,12 +17,15 @@ _TURN: Final = 64
 def attention(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
     """Before the output projection: `heads * value_length` elements for each row."""
     batch, heads = parts.batch, layer.heads
-    queries = _rotated(parts, heads * layer.key_length, normed)
+    fused = _fused(parts, layer, normed) if layer.fused else None
+    queries = _rotated(parts, heads * layer.key_length, normed, fused)
     if _turned(parts, layer.key_length, batch.keys):
         queries = parts.new(heads * layer.key_length, queries, _key_turn(parts, layer))
     sources: tuple[Node, ...] = (queries,)
     if parts.facts.has_cache:
-        _store(parts, layer, normed)
+        _store(parts, layer, normed, fused)
+    elif fused is not None:
+        sources = (queries, fused, fused)
     else:
         keys = parts.new(heads * layer.key_length, normed)
         sources = (queries, keys, parts.new(heads * layer.value_length, normed))
@@ -49,9 +52,16 @@ def latent_attention(parts: Parts, layer: LayerFacts, latent: LatentFacts, norme
     return parts.new(heads * latent.value, out)
 
 
-def _rotated(parts: Parts, length: int, normed: Node) -> Node:
+def _fused(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
+    queries = layer.heads * layer.key_length
+    if parts.facts.has_cache:
+        return parts.new(queries + layer.keys_width + layer.values_width, normed)
+    return parts.new(2 * queries + layer.heads * layer.value_length, normed)
+
+
+def _rotated(parts: Parts, length: int, normed: Node, fused: Node | None) -> Node:
     """A projection and its rotary embedding, which is not made in place: it reads a view."""
-    projected = parts.new(length, normed)
+    projected = parts.new(length, normed) if fused is None else fused
     if parts.facts.architecture in _NO_ROTATION:
         return projected
     return parts.new(length, projected, parts.positions())
@@ -72,13 +82,13 @@ def _value_turn(parts: Parts) -> Node:
     return parts.input("turn of values", F32 * _TURN * _TURN)
 
 
-def _store(parts: Parts, layer: LayerFacts, normed: Node) -> None:
+def _store(parts: Parts, layer: LayerFacts, normed: Node, fused: Node | None) -> None:
     """New keys and values go into the cache."""
     batch, suffix = parts.batch, _suffix(layer)
-    values = parts.new(layer.values_width, normed)
+    values = parts.new(layer.values_width, normed) if fused is None else fused
     if _turned(parts, layer.value_length, batch.values):
         values = parts.new(layer.values_width, values, _value_turn(parts))
-    keys = _rotated(parts, layer.keys_width, normed)
+    keys = _rotated(parts, layer.keys_width, normed, fused)
     if _turned(parts, layer.key_length, batch.keys):
         keys = parts.new(layer.keys_width, keys, _key_turn(parts, layer))
     # Without flash attention values are stored transposed: one index for each element.

@@ -6,7 +6,7 @@ allocated is here: weights, caches and views are not.
 
 from typing import Final
 
-from stoker.formats.facts import LayerFacts, Mixer, ModelFacts
+from stoker.formats.facts import Gate, LayerFacts, Mixer, ModelFacts
 from stoker.planner.attention import attention, latent_attention
 from stoker.planner.graph import Node
 from stoker.planner.parts import F32, I32, I64, Batch, Parts
@@ -57,7 +57,7 @@ def _layer(parts: Parts, layer: LayerFacts, residual: Node, *, last: bool) -> No
     normed = parts.norm(residual)
     if layer.expert_length:
         return _sum(parts, _experts(parts, layer, normed), residual)
-    fed = _feed_forward(parts, layer.feed_forward, normed, gated=layer.gated)
+    fed = _feed_forward(parts, layer.feed_forward, normed, layer.gate)
     return _sum(parts, fed, residual)
 
 
@@ -89,13 +89,16 @@ def _mixed(parts: Parts, layer: LayerFacts, residual: Node) -> Node:
             return parts.new(width, unknown_mixer(parts, layer, parts.norm(residual)))
 
 
-def _feed_forward(parts: Parts, length: int, normed: Node, *, gated: bool) -> Node:
-    if not gated:
+def _feed_forward(parts: Parts, length: int, normed: Node, gate: Gate) -> Node:
+    if gate is Gate.FUSED:
+        active = parts.new(length, parts.new(2 * length, normed))
+    elif gate is Gate.APART:
+        first = parts.new(length, normed)
+        active = parts.new(length, first, parts.new(length, normed))
+    else:
         up = parts.new(length, normed)
-        return parts.new(parts.width, parts.new(length, up, reuse=(up,)))
-    gate = parts.new(length, normed)
-    up = parts.new(length, normed)
-    return parts.new(parts.width, parts.new(length, gate, up))
+        active = parts.new(length, up, reuse=(up,))
+    return parts.new(parts.width, active)
 
 
 def _experts(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
@@ -111,5 +114,5 @@ def _experts(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
     result = parts.new(width, parts.new(width * used, down, weights, reuse=(down,)))
     if not layer.shared_length:
         return result
-    shared = _feed_forward(parts, layer.shared_length, normed, gated=True)
+    shared = _feed_forward(parts, layer.shared_length, normed, Gate.APART)
     return parts.new(width, result, shared, reuse=(result,))

@@ -3,9 +3,17 @@
 A layer's remembered states are fetched before anything else of the layer is computed.
 """
 
+from typing import Final
+
 from stoker.formats.facts import LayerFacts, RecurrentFacts
 from stoker.planner.graph import Node
 from stoker.planner.parts import F32, I32, Parts
+
+_TOKEN_SHIFT: Final = ("rwkv", "arwkv")
+_SHIFT_WIDTHS: Final = 14
+"""How many times its width RWKV holds at once: measured, and rounded up."""
+_OTHER_WIDTHS: Final = 7
+"""Likewise of gated delta nets (Qwen 3.5)."""
 
 
 def mamba(parts: Parts, layer: LayerFacts, ssm: RecurrentFacts, residual: Node) -> Node:
@@ -49,11 +57,10 @@ def convolution(parts: Parts, layer: LayerFacts, residual: Node) -> Node:
 
 
 def unknown_mixer(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
-    """A mixer known by its states only. Such mixers project to some six times their width, and
-    copy their states in and out.
-    """
+    """A mixer known by its states only: it projects, and copies its states in and out."""
     width = max(parts.width, layer.heads * layer.key_length)
-    projected = parts.new(6 * width, normed)
+    shifts = parts.facts.architecture.startswith(_TOKEN_SHIFT)
+    projected = parts.new((_SHIFT_WIDTHS if shifts else _OTHER_WIDTHS) * width, normed)
     states = _states(parts, layer.state, parts.batch.sequences)
     size = F32 * (width * parts.rows + layer.state * parts.batch.sequences)
     return parts.graph.compute(size, projected, states)
