@@ -26,7 +26,7 @@ from stoker.store.threads import ended, start, to_end
 BATCH: Final = 2 * 1024 * 1024
 # How much must lie unhashed before a thread goes after it.
 _BEHIND: Final = 8 * 1024 * 1024
-# How much a thread hashes in one go (0.15 s): threads are shared, a resumed 40 GB must not keep one.
+# How much a thread hashes in one go (0.15 s): threads are shared, 40 GB must not keep one busy.
 _SLICE: Final = 256 * 1024 * 1024
 # How often a second writer of the same content looks whether the first is done. Seconds.
 _LOOK: Final = 0.05

@@ -106,16 +106,24 @@ class Store:
         """
         return Lease(self._layout, self._lock, digests, duration)
 
-    def view(self, manifest: Digest, files: Sequence[tuple[str, Descriptor]]) -> Path:
+    def view(
+        self,
+        manifest: Digest,
+        files: Sequence[tuple[str, Descriptor]],
+        archives: Sequence[Descriptor] = (),
+    ) -> Path:
         """A directory with these files under these relative names, for an engine.
 
-        Raises UnsupportedFormat for names that lead elsewhere or collide, CorruptStore.
+        What is in `archives`, layers of tar, is unpacked beside them. Raises UnsupportedFormat for
+        names that lead elsewhere or collide and for what no archive should have, ParseError,
+        CorruptStore.
         """
-        found = find_view(self._layout, manifest, files)
+        found = find_view(self._layout, manifest, files, archives)
         if found:
             return found
-        with self.lease(manifest, *(descriptor.digest for _, descriptor in files)):
-            return build_view(self._layout, self._lock, manifest, files)
+        layers = [*(descriptor for _, descriptor in files), *archives]
+        with self.lease(manifest, *(layer.digest for layer in layers)):
+            return build_view(self._layout, self._lock, manifest, files, archives)
 
     def gc(self) -> Collected:
         """Remove what nothing names and no lease keeps. Raises CorruptStore, Locked."""

@@ -18,42 +18,63 @@ from stoker.store.durable import disk_errors
 from stoker.store.layout import Layout
 from stoker.store.lock import StoreLock
 from stoker.store.partial import is_present
+from stoker.store.unpack import read_archives, unpack
 from stoker.store.viewnames import check_names
 
 MODEL: Final = "model"
+# Beside it: the digests of the archives that were unpacked into it.
+UNPACKED: Final = "unpacked"
 # A view under construction; the collector leaves it alone for a day.
 BUILDING: Final = "building-"
 
 
 def find_view(
-    layout: Layout, manifest: Digest, files: Sequence[tuple[str, Descriptor]]
+    layout: Layout,
+    manifest: Digest,
+    files: Sequence[tuple[str, Descriptor]],
+    archives: Sequence[Descriptor] = (),
 ) -> Path | None:
     """The `model` directory, if it is there and every file in it is right. 5 µs a file.
 
     Raises UnsupportedFormat for bad names.
     """
     check_names(name for name, _ in files)
-    model = layout.view(manifest) / MODEL
-    with disk_errors("read", model):
-        return model if _is_right(layout, model, files) else None
+    view = layout.view(manifest)
+    with disk_errors("read", view):
+        return view / MODEL if _is_right(layout, view, files, archives) else None
 
 
 def build_view(
-    layout: Layout, lock: StoreLock, manifest: Digest, files: Sequence[tuple[str, Descriptor]]
+    layout: Layout,
+    lock: StoreLock,
+    manifest: Digest,
+    files: Sequence[tuple[str, Descriptor]],
+    archives: Sequence[Descriptor] = (),
 ) -> Path:
     """Make the `model` directory. The names were checked; the caller holds a lease on the blobs.
 
-    Raises CorruptStore for missing blobs, StorageError, Locked.
+    `archives` are layers of tar: what is in them comes beside the files, as copies. Raises
+    CorruptStore for missing blobs, UnsupportedFormat and ParseError for bad archives, StorageError,
+    Locked.
     """
     target = layout.view(manifest)
     building = layout.views / f"{BUILDING}{uuid.uuid4().hex}"
     with disk_errors("lay out", target):
+        found = read_archives(layout, archives)
+        if found:
+            names = [name for name, _ in files]
+            check_names([*names, *(name for archive in found for name in archive.names)])
         try:
+            (building / MODEL).mkdir(parents=True)
             for name, descriptor in files:
                 _place(layout, descriptor, building / MODEL / name)
+            for archive in found:
+                unpack(layout, archive, building / MODEL)
+            if found:
+                (building / UNPACKED).write_text(_unpacked(archives))
             with lock.held():
                 # Another process may have been faster; an equal view is as good as ours.
-                if not _is_right(layout, target / MODEL, files):
+                if not _is_right(layout, target, files, archives):
                     if target.exists():
                         target.rename(layout.trash / uuid.uuid4().hex)
                     building.rename(target)
@@ -62,9 +83,21 @@ def build_view(
     return target / MODEL
 
 
-def _is_right(layout: Layout, model: Path, files: Sequence[tuple[str, Descriptor]]) -> bool:
-    """Every file is the blob itself, or a faithful copy of it."""
+def _unpacked(archives: Sequence[Descriptor]) -> str:
+    return "".join(f"{layer.digest}\n" for layer in archives)
+
+
+def _is_right(
+    layout: Layout,
+    view: Path,
+    files: Sequence[tuple[str, Descriptor]],
+    archives: Sequence[Descriptor],
+) -> bool:
+    """Every file is the blob itself, or a faithful copy of it; and these archives were unpacked."""
+    model = view / MODEL
     try:
+        if archives and (view / UNPACKED).read_text() != _unpacked(archives):
+            return False
         return (
             all(
                 _is_same((model / name).stat(), layout.blob(descriptor.digest).stat())
