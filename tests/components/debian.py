@@ -35,53 +35,74 @@ def ensure_debian_parts(
     with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / proof).exists():
-            _fetch(cache, target, packages, libraries=libraries)
+            _fetch(cache, target, packages, proof, libraries=libraries)
     if not (target / proof).exists():
         raise RuntimeError(f"{', '.join(packages)} came without {proof}")
     return target
 
 
-def _fetch(cache: Path, target: Path, packages: Sequence[str], *, libraries: bool) -> None:
+def _fetch(
+    cache: Path, target: Path, packages: Sequence[str], proof: str, *, libraries: bool
+) -> None:
     work = cache / f"{target.name}.part"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     # The machine's own package lists if it has any, else lists of our own: neither needs root.
     own: list[str] = []
-    attempt = _run(["apt-get", "download", *packages], work)
-    if attempt.returncode != 0:
+    if _run(["apt-get", "download", *packages], work).returncode != 0:
         own = _own_lists(cache)
-        update = _run(["apt-get", *own, "update"], work)
-        attempt = _run(["apt-get", *own, "download", *packages], work)
-        if attempt.returncode != 0:
-            raise RuntimeError(
-                f"cannot fetch {', '.join(packages)} with apt-get: "
-                f"{(update.stderr + attempt.stderr)[-600:]}"
-            )
-    if libraries and (missing := _missing_libraries(packages, own, work)):
-        attempt = _run(["apt-get", *own, "download", *missing], work)
-        if attempt.returncode != 0:
-            raise RuntimeError(f"cannot fetch {', '.join(missing)}: {attempt.stderr[-600:]}")
-    unpacked = work / "root"
-    for package in sorted(work.glob("*.deb")):
-        result = _run(["dpkg", "-x", str(package), str(unpacked)], work)
-        if result.returncode != 0:
-            raise RuntimeError(f"cannot unpack {package.name}: {result.stderr[-600:]}")
+        _run(["apt-get", *own, "update"], work)
+        _download(packages, own, work)
+    root = work / "root"
+    _unpack(work, root)
+    wanted = list(packages)
+    # A library may need another one; skopeo's chain is three long.
+    for _ in range(5):
+        if not libraries or not _lacks_libraries(root / proof, root):
+            break
+        wanted = _libraries_of(wanted, own, work)
+        _download(wanted, own, work)
+        _unpack(work, root)
     shutil.rmtree(target, ignore_errors=True)
-    unpacked.rename(target)
+    root.rename(target)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _missing_libraries(packages: Sequence[str], own: Sequence[str], cwd: Path) -> list[str]:
-    """Library packages below these that are not installed."""
-    unwanted = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
-    command = ["apt-cache", *own, "depends", "--recurse", *(f"--no-{kind}" for kind in unwanted)]
-    listed = _run([*command, *packages], cwd).stdout.split()
-    names = sorted({name for name in listed if name.startswith("lib") and "<" not in name})
-    query = _run(["dpkg-query", "-W", "-f", "${Package} ${Status}\\n", *names], cwd)
+def library_path(root: Path) -> str:
+    """`LD_LIBRARY_PATH` for programs unpacked under `root`."""
+    return ":".join(str(p) for p in (*root.glob("usr/lib/*-linux-*"), *root.glob("lib/*-linux-*")))
+
+
+def _download(packages: Sequence[str], own: Sequence[str], work: Path) -> None:
+    attempt = _run(["apt-get", *own, "download", *packages], work)
+    if attempt.returncode != 0:
+        raise RuntimeError(
+            f"cannot fetch {', '.join(packages)} with apt-get: {attempt.stderr[-600:]}"
+        )
+
+
+def _unpack(work: Path, root: Path) -> None:
+    for package in sorted(work.glob("*.deb")):
+        result = _run(["dpkg", "-x", str(package), str(root)], work)
+        if result.returncode != 0:
+            raise RuntimeError(f"cannot unpack {package.name}: {result.stderr[-600:]}")
+        package.unlink()
+
+
+def _lacks_libraries(program: Path, root: Path) -> bool:
+    listed = _run(["ldd", str(program)], root, LD_LIBRARY_PATH=library_path(root)).stdout
+    return "not found" in listed
+
+
+def _libraries_of(packages: Sequence[str], own: Sequence[str], work: Path) -> list[str]:
+    """Library packages that these depend on and that are not installed."""
+    listed = _run(["apt-cache", *own, "depends", *packages], work).stdout.splitlines()
+    names = {line.split()[-1] for line in listed if line.strip().startswith("Depends: lib")}
+    query = _run(["dpkg-query", "-W", "-f", "${Package} ${Status}\\n", *sorted(names)], work)
     installed = {
         line.split()[0] for line in query.stdout.splitlines() if line.endswith("ok installed")
     }
-    return [name for name in names if name not in installed and not name.startswith("libc6")]
+    return sorted(names - installed)
 
 
 def _own_lists(cache: Path) -> list[str]:
@@ -91,7 +112,7 @@ def _own_lists(cache: Path) -> list[str]:
     return [f"-oDir::State::Lists={state / 'lists'}", f"-oDir::Cache={state}"]
 
 
-def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=cwd,
@@ -99,5 +120,5 @@ def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=_TIMEOUT,
         check=False,
-        env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **env},
     )

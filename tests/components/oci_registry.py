@@ -13,7 +13,7 @@ from pathlib import Path
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest, manifest_bytes
 from stoker.oci.mediatypes import DOCKER_CONFIG_V01, DOCKER_GGUF, OCI_MANIFEST
-from tests.components.debian import ensure_debian_parts
+from tests.components.debian import ensure_debian_parts, library_path
 
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 _START_SECONDS = 15.0
@@ -78,8 +78,6 @@ def ensure_skopeo() -> Path:
 def skopeo(home: Path, *arguments: str) -> str:
     """Run skopeo with a home of its own. Its output, or RuntimeError with its complaint."""
     program = ensure_skopeo()
-    root = program.parents[2]
-    libraries = [*root.glob("usr/lib/*-linux-gnu"), *root.glob("lib/*-linux-gnu")]
     result = subprocess.run(
         [program, "--insecure-policy", *arguments],
         capture_output=True,
@@ -90,7 +88,7 @@ def skopeo(home: Path, *arguments: str) -> str:
         env={
             "HOME": str(home),
             "PATH": "/usr/bin:/bin",
-            "LD_LIBRARY_PATH": ":".join(str(path) for path in libraries),
+            "LD_LIBRARY_PATH": library_path(program.parents[2]),
         },
     )
     if result.returncode != 0:
