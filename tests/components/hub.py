@@ -127,6 +127,11 @@ class HubServer:
         """Apply `fault` to the next `times` GETs whose path has this part."""
         self._rules.append(_Rule(server, part, fault, times))
 
+    def reset(self) -> None:
+        """Forget faults and what was seen; repositories stay."""
+        self._rules.clear()
+        self.seen.clear()
+
     def count(self, part: str = "", *, server: str = "hub", method: str = "GET") -> int:
         """How many such requests came in."""
         return sum(s.server == server and s.method == method and part in s.path for s in self.seen)

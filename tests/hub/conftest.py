@@ -45,7 +45,7 @@ def _server() -> Iterator[HubServer]:
 
 @pytest.fixture
 def server(_server: HubServer) -> HubServer:
-    _server.seen.clear()
+    _server.reset()
     return _server
 
 

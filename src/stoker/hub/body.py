@@ -83,7 +83,7 @@ class WireBody:
 
 
 def body_of(response: Response, span: Span, path: str) -> WireBody:
-    """The body of a 200 or 206 answer to a request for `span`.
+    """The body of a 200, 206 or 416 answer to a request for `span`.
 
     A server that does not grant the range sends the whole file. Raises SizeMismatch when the file
     has another size than it was listed with, HubError for an answer to another question.
@@ -92,6 +92,8 @@ def body_of(response: Response, span: Span, path: str) -> WireBody:
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         raise HubError(f"{host} repacked {path!a} as {encoding[:40]!a}, unasked", origin=host)
+    if response.status == 416:
+        raise _changed(response, path, f"no byte {span.start} of {span.size}")
     if response.status == 206:
         _check_range(response, span, path)
     else:

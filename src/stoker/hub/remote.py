@@ -127,7 +127,8 @@ class Remote:
     ) -> AsyncIterator[Response]:
         sending = self._transport.get(url, authorization=self._authorization, headers=headers)
         async with sending as response:
-            if response.status not in {200, 206}:
+            partial = response.status in {206, 416} and "Range" in headers
+            if response.status != 200 and not partial:
                 errand = Errand(
                     self._errand.repository, self._errand.page, self._errand.token, path
                 )
