@@ -92,7 +92,7 @@ class DiskIngest:
     async def restart(self) -> None:
         await self._quiet()
         self._failure = None
-        self._pending.clear()
+        self._pending = []
         self._pending_size = 0
         await to_end(self._partial.truncate)
         self._held = Ranges()
@@ -166,12 +166,11 @@ class DiskIngest:
             # From here on in order: what lies behind a hole comes again.
             await to_end(self._partial.settle, self._held)
             self._held = self._held.clipped(position)
-        batch = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        self._pending.clear()
+        batch, self._pending = self._pending, []
         self._writing = start(self._partial.write, batch, position)
         if self._hashed == position and not self._hashing:
-            self._feeding = start(self._hasher.update, batch)
-            self._hashed += len(batch)
+            self._feeding = start(_feed, self._hasher, batch)
+            self._hashed += sum(map(len, batch))
 
     async def _written(self) -> None:
         """Wait for the batch under way. Its bytes count as held from here on."""
@@ -187,7 +186,7 @@ class DiskIngest:
         except StorageError as error:
             # How much was written only the file knows; the next writer will ask it.
             self._failure = error
-            self._pending.clear()
+            self._pending = []
             self._pending_size = 0
             raise
         prefix = self._held.prefix
@@ -232,6 +231,11 @@ class DiskIngest:
                 future.exception()
             self._writing = self._feeding = self._hashing = None
             self._stop.clear()
+
+
+def _feed(hasher: Hasher, batch: list[bytes]) -> None:
+    for chunk in batch:
+        hasher.update(chunk)
 
 
 @final

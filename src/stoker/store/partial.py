@@ -68,10 +68,10 @@ class Partial:
         self.has_journal = True
         return Ranges(_parse(text)).clipped(length)
 
-    def write(self, data: bytes, offset: int) -> None:
+    def write(self, chunks: list[bytes], offset: int) -> None:
         """Write in order: the length of the file tells."""
         with disk_errors("write", self._path):
-            write_all(self._file, data, offset)
+            write_all(self._file, b"".join(chunks), offset)
 
     def begin_journal(self, held: Ranges) -> None:
         """From now on the journal tells what is here, beginning with `held`."""

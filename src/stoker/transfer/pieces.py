@@ -87,17 +87,20 @@ class Pieces:
         async with self._line.open(self._blob, piece.start, length) as (begin, chunks):
             if begin != piece.start:
                 raise _NoRanges
-            pending = bytearray()
+            pending: list[bytes] = []
+            size = 0
             try:
                 async for chunk in chunks:
                     # A source may ignore the length and send on: enough is enough.
                     fresh = chunk[:length]
                     length -= len(fresh)
-                    pending += fresh
+                    pending.append(fresh)
+                    size += len(fresh)
                     self._held += len(fresh)
                     self._line.notify(Moved(self._blob, self._held))
-                    if len(pending) >= self._cut.batch:
+                    if size >= self._cut.batch:
                         await self._write(piece, pending)
+                        size = 0
                     if not length:
                         break
             finally:
@@ -106,13 +109,12 @@ class Pieces:
         if piece.start < piece.end:
             raise ended_early(self._blob, piece.start, piece.end)
 
-    async def _write(self, piece: _Piece, pending: bytearray) -> None:
-        if not pending:
-            return
-        data = bytes(pending)
+    async def _write(self, piece: _Piece, pending: list[bytes]) -> None:
+        data = b"".join(pending)
         pending.clear()
-        await self._into.write_at(piece.start, data)
-        piece.start += len(data)
+        if data:
+            await self._into.write_at(piece.start, data)
+            piece.start += len(data)
 
 
 def _cut(missing: Iterable[tuple[int, int]], size: int) -> Iterator[_Piece]:
