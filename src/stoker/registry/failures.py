@@ -3,6 +3,7 @@
 The only place of this package where either is looked at.
 """
 
+import os
 import ssl
 import time
 from typing import Final
@@ -65,7 +66,7 @@ def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteE
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(
-            f"cannot find the host {host}: {_shown(error.os_error)}",
+            f"cannot find the host {host}: {_reason(error.os_error)}",
             origin=host,
             hint="check the spelling of the registry, and this machine's DNS and network",
         )
@@ -77,7 +78,7 @@ def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteE
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return Broken(
-            f"cannot connect to {host}: {error.os_error.strerror or _shown(error.os_error)}",
+            f"cannot connect to {host}: {_reason(error.os_error)}",
             origin=host,
             hint="is the registry running, and does a firewall or proxy stand in between?",
         )
@@ -165,6 +166,12 @@ def _registry_words(body: bytes) -> tuple[str, str]:
     first = wire.errors[0]
     code = first.code if first.code.replace("_", "").isalnum() and len(first.code) < 64 else ""
     return code.upper(), f" ({_shown(first.message)})" if first.message else ""
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; asyncio puts the whole address into `strerror`."""
+    number = error.errno or 0
+    return os.strerror(number) if number > 0 else _shown(error.strerror or error)
 
 
 def _shown(text: object) -> str:

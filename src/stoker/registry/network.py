@@ -189,7 +189,7 @@ class Names:
         except (OSError, UnicodeError) as error:
             passing = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
             raise (Broken if passing else Unreachable)(
-                f"cannot find the host {host}: {error}",
+                f"cannot find the host {host}: {getattr(error, 'strerror', None) or error}",
                 origin=host,
                 hint="check the spelling of the registry, and this machine's DNS and network",
             ) from error
