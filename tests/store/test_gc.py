@@ -1,3 +1,4 @@
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -77,6 +78,23 @@ async def test_a_lease_expires_only_without_its_owner(store: Store) -> None:
     with pytest.raises(RuntimeError), store.lease(loose.digest, duration=-1):
         raise RuntimeError
     assert store.gc().removed == (loose.digest,)
+
+
+async def test_an_unreadable_lease_is_over(store: Store, root: Path) -> None:
+    leases = root / ".stoker" / "leases"
+    (leases / "half.json").write_text('{"digests": ["sha256:')
+    (leases / "wrong.json").write_text('{"digests": ["x"], "expires": 9e99, "pid": 1}')
+    loose = Descriptor.of(b"loose", KIND)
+    await store.blobs.ingest_bytes(loose, b"loose")
+    assert store.gc().removed == (loose.digest,)
+    assert [path.name for path in leases.iterdir()] == ["wrong.json"]
+
+
+async def test_a_cancelled_lease_is_given_back(store: Store, root: Path) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0), store.lease():
+            pytest.fail("entered")
+    assert list((root / ".stoker" / "leases").iterdir()) == []
 
 
 async def test_content_on_its_way_in_stays(store: Store, root: Path) -> None:

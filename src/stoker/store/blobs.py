@@ -196,10 +196,6 @@ class BlobStore:
             await self.ingest_file(path, descriptor)
         return adoption or Adoption.COPIED
 
-    async def verify(self, digest: Digest) -> bool:
-        """Read all of it and compare. Takes 0.6 s per GB. False when missing or wrong."""
-        return await to_end(hash_matches, self.path_of(digest), digest)
-
 
 def _size_of(path: Path) -> int:
     with disk_errors("read", path):
