@@ -2,6 +2,7 @@
 
 from stoker.hub.client import HubClient
 from stoker.hub.options import HubOptions, options_of
+from stoker.hub.search import FoundModel
 from stoker.hub.source import HubSource
 
-__all__ = ["HubClient", "HubOptions", "HubSource", "options_of"]
+__all__ = ["FoundModel", "HubClient", "HubOptions", "HubSource", "options_of"]

@@ -4,13 +4,18 @@ import asyncio
 from types import TracebackType
 from typing import Self, final
 
+from yarl import URL
+
 from stoker.base.errors import InvalidReference
 from stoker.formats.index import MAX_INDEX, shards_of_index
+from stoker.hub.asker import Asker, Sleep
+from stoker.hub.failures import Errand
 from stoker.hub.fence import Lookup, system_lookup
 from stoker.hub.ggufchoice import variants_of
 from stoker.hub.http import Transport
 from stoker.hub.options import HubOptions, Token, options_of
-from stoker.hub.remote import Remote, Sleep
+from stoker.hub.remote import Remote
+from stoker.hub.search import MAX_ANSWER, FoundModel, parse_found, query_of
 from stoker.hub.select import INDEX, select
 from stoker.hub.source import HubSource
 from stoker.hub.wire import RepoFile, check_repository, check_revision
@@ -66,15 +71,32 @@ class HubClient:
         chosen = select(files, selection, repository=remote.repository, indexed=indexed)
         return HubSource(remote, info, chosen)
 
+    async def search(
+        self, term: str, *, limit: int = 32, gguf_only: bool = False, token: str | None = None
+    ) -> tuple[FoundModel, ...]:
+        """Models whose name has this term, the most downloaded first; at most `limit`.
+
+        Raises AuthRequired, RateLimited, Unreachable, HubError, ParseError.
+        """
+        endpoint = self._options.endpoint
+        errand = Errand("failed to search on Hugging Face", endpoint, self._token(token))
+        query = query_of(term, limit=limit, gguf_only=gguf_only)
+        url = URL(f"{endpoint}/{query}", encoded=True)
+        data, _ = await self._asker(errand).metadata(url, MAX_ANSWER)
+        return parse_found(data)[:limit]
+
     def _remote(self, repo: str, token: str | None) -> Remote:
-        given = Token(token.strip(), "the request") if token and token.strip() else None
-        return Remote(
-            repo,
-            transport=self._transport,
-            options=self._options,
-            token=given or self._options.token,
-            sleep=self._sleep,
-        )
+        endpoint = self._options.endpoint
+        errand = Errand.pull(repo, endpoint, self._token(token))
+        return Remote(repo, endpoint, self._asker(errand))
+
+    def _asker(self, errand: Errand) -> Asker:
+        return Asker(self._transport, self._options, errand, sleep=self._sleep)
+
+    def _token(self, given: str | None) -> Token | None:
+        if given and given.strip():
+            return Token(given.strip(), "the request")
+        return self._options.token
 
 
 def _moved_to(name: str, asked: str) -> str:

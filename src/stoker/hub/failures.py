@@ -6,7 +6,7 @@ The only place of this package where either is looked at.
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import aiohttp
@@ -31,17 +31,24 @@ _MAX_SHOWN: Final = 200
 class Errand:
     """What a request is for, as far as error messages need it."""
 
-    repository: str
+    failed: str
+    """How every message begins."""
     page: str
     """Of the model, for a browser."""
     token: Token | None = None
-    path: str = ""
 
-    @property
-    def failed(self) -> str:
-        """How every message begins."""
-        what = f"{self.repository}/{self.path}" if self.path else self.repository
-        return f"failed to pull model {ascii(what)[1:-1]} from Hugging Face"
+    @classmethod
+    def pull(cls, repository: str, endpoint: str, token: Token | None) -> "Errand":
+        """To pull a model."""
+        return cls(
+            f"failed to pull model {repository} from Hugging Face",
+            f"{endpoint}/{repository}",
+            token,
+        )
+
+    def with_file(self, path: str) -> "Errand":
+        """The same, about one file."""
+        return replace(self, failed=f"{self.failed}: {ascii(path)[1:-1]}")
 
 
 class Broken(Unreachable):

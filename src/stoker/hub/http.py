@@ -125,23 +125,28 @@ class Transport:
                 await self._fence.check_literal(str(url.raw_host))
             async with asyncio.timeout(timeouts.connect + timeouts.first_byte):
                 # The proxy resolves names, in a network of its own; it is itself the user's choice.
-                session = await self._session(fenced=fenced and proxy is None)
+                session = self._session(fenced=fenced and proxy is None)
+                tls = await self._tls_context() if url.scheme == "https" else True
                 return await session.get(
                     url,
                     # A digest is of the bytes as they are kept; nobody may repack them for us.
                     headers={"Accept-Encoding": "identity", **headers},
                     allow_redirects=False,
                     proxy=proxy,
+                    ssl=tls,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise connection_error(error, host) from error
         except ValueError as error:  # a URL or header that aiohttp refuses to send
             raise HubError(f"{host} led to an unusable address", origin=host) from error
 
-    async def _session(self, *, fenced: bool) -> aiohttp.ClientSession:
+    async def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
             # Reading the system's bundle takes some 10 ms; the loop has better things to do.
             self._tls = await asyncio.to_thread(_tls_context, self._options)
+        return self._tls
+
+    def _session(self, *, fenced: bool) -> aiohttp.ClientSession:
         session = self._sessions.get(fenced)
         if session is None:
             timeouts = self._options.timeouts
@@ -152,7 +157,6 @@ class Transport:
                     resolver=self._fence if fenced else None,
                     use_dns_cache=not fenced,
                     limit=0,
-                    ssl=self._tls,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
