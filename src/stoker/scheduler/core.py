@@ -8,13 +8,14 @@ it holds the runner until it is released. Rules:
 * A load is joined, never doubled, and it outlives whoever asked first.
 * A runner in use is never stopped to make room.
 * Memory is a ledger: the sum over all runners, also those that still load or stop, stays within
-  the budget. A runner that is larger than the budget is refused unless it would be alone.
-* The queue is served in order. Whoever needs no memory is served at once, unless the request that
-  has waited longest for memory has waited `patience` seconds: then the idle-most runners get no new
-  work until they can be stopped (no starvation by a busy neighbour).
+  the budget, except that a runner larger than the budget may run alone.
+* Runners kept for ever are not evicted: what can never fit beside them is refused at once.
+* The queue is served in order. Whoever needs no memory is served at once, unless somebody in front
+  has waited for memory for `patience` seconds: then runners get no new work from behind that one
+  until they can be stopped (no starvation by a busy neighbour).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -224,7 +225,8 @@ class Core:
 
     def _serve_queue(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        closed = self._closed(now)
+        ahead: set[RunnerKey] = set()  # wanted by those further in front
+        closed: set[RunnerKey] = set()  # no new work for those further behind
         short_of_memory = False
         for ticket, waiting in list(self._queue.items()):
             key = waiting.request.key
@@ -235,25 +237,19 @@ class Core:
                     runner.holders.add(ticket)
                     self._holds[ticket] = key
                     effects.append(Grant(ticket, key, runner.generation))
-                continue
-            if short_of_memory:
-                continue  # in order: a small model must not overtake a large one for ever
-            effects += self._make_room(ticket, waiting, closed)
-            short_of_memory = key not in self.runners and ticket in self._queue
+                    continue
+            elif not short_of_memory:  # in order: a small model must not overtake a large one
+                spared = ahead
+                if now - waiting.since >= self.patience:
+                    closed = {k for k, r in self.runners.items() if r.keep_alive != FOREVER}
+                else:
+                    spared = {other.request.key for other in self._queue.values()}
+                effects += self._make_room(ticket, waiting, spared)
+                short_of_memory = key not in self.runners and ticket in self._queue
+            ahead.add(key)
         return effects
 
-    def _closed(self, now: float) -> frozenset[RunnerKey]:
-        """Runners that get no new work because the first in line for memory lost patience."""
-        for waiting in self._queue.values():
-            if waiting.request.key not in self.runners:
-                if now - waiting.since < self.patience:
-                    break
-                return frozenset(k for k, r in self.runners.items() if r.keep_alive != FOREVER)
-        return frozenset()
-
-    def _make_room(
-        self, ticket: Ticket, waiting: _Waiting, closed: frozenset[RunnerKey]
-    ) -> list[Effect]:
+    def _make_room(self, ticket: Ticket, waiting: _Waiting, spared: set[RunnerKey]) -> list[Effect]:
         """Start the runner, or stop idle ones so that it can start, or say why it never can."""
         request = waiting.request
         missing = self.memory_used + request.memory - self.memory_budget
@@ -261,46 +257,43 @@ class Core:
         # asked for it. With another one beside it, it may not.
         if missing <= 0 or not self.runners:
             return [self._start(waiting)]
+        pinned = [r.request for r in self.runners.values() if r.keep_alive == FOREVER]
+        if pinned and sum(r.memory for r in pinned) + request.memory > self.memory_budget:
+            del self._queue[ticket]
+            return [Refuse(ticket, self._no_room(request, pinned))]
         leaving = sum(
             r.request.memory for r in self.runners.values() if r.state is RunnerState.STOPPING
         )
         if leaving >= missing or len(self.runners) == self._stopping:
             return []
-        candidates = self._candidates(closed)
+        candidates = self._candidates(spared)
         chosen = policy.victims(candidates, missing - leaving)
         if chosen is None and request.memory > self.memory_budget:
             chosen = tuple(c.key for c in candidates if not c.pinned)
         if chosen:
             return [self._stop(key, self.runners[key]) for key in chosen]
-        if self._only_pinned():
-            del self._queue[ticket]
-            return [Refuse(ticket, self._no_room(request))]
         return []
 
     @property
     def _stopping(self) -> int:
         return sum(r.state is RunnerState.STOPPING for r in self.runners.values())
 
-    def _only_pinned(self) -> bool:
-        """True when waiting is pointless: whatever holds the memory is kept for ever."""
-        return all(r.idle and r.keep_alive == FOREVER for r in self.runners.values())
-
-    def _no_room(self, request: RunRequest) -> Conflict:
-        pinned = ", ".join(sorted(r.request.model.name for r in self.runners.values()))
+    def _no_room(self, request: RunRequest, pinned: Sequence[RunRequest]) -> Conflict:
+        names = ", ".join(sorted(kept.model.name for kept in pinned))
         return Conflict(
             f"{request.model.name} needs about {binary_size(request.memory)}, and"
-            f" {binary_size(self.memory_used)} of {binary_size(self.memory_budget)} is held by"
-            f" models that are kept for ever: {pinned}",
+            f" {binary_size(sum(kept.memory for kept in pinned))} of"
+            f" {binary_size(self.memory_budget)} is held by models that are kept for ever: {names}",
             hint="stoker unload one of them, or give it a finite keep-alive",
         )
 
-    def _candidates(self, closed: frozenset[RunnerKey]) -> list[policy.Candidate]:
+    def _candidates(self, spared: set[RunnerKey]) -> list[policy.Candidate]:
         return [
             policy.Candidate(
                 key, runner.request.memory, runner.idle_since, runner.keep_alive == FOREVER
             )
             for key, runner in self.runners.items()
-            if runner.idle and (key in closed or not self._wanted(key))
+            if runner.idle and key not in spared
         ]
 
     def _wanted(self, key: RunnerKey) -> bool:
