@@ -1,14 +1,19 @@
 """Where a packaged model goes: into the store, to a service elsewhere, to a registry."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from stoker.base.errors import ModelNotFound, StokerError
+from stoker.base.errors import DaemonError, ModelNotFound, StokerError
 from stoker.cli import transfer
-from stoker.cli.errors import say
+from stoker.cli.errors import doing, say
+from stoker.cli.meter import Meter, meter
 from stoker.cli.session import Session
+from stoker.client.client import Client
+from stoker.distribution.archive import archive_chunks, archive_size, artifact_parts
 from stoker.distribution.artifact import Artifact, store_artifact
 from stoker.oci.digest import Digest
 from stoker.oci.reference import Reference
@@ -44,7 +49,35 @@ def deliver(session: Session, root: Path | None, artifact: Artifact, delivery: D
 
 
 def _deliver_elsewhere(session: Session, artifact: Artifact, delivery: Delivery) -> None:
-    raise NotImplementedError
+    """A service that cannot read our files gets their bytes."""
+    client, reference = session.client(), delivery.reference
+    had = _has(client, str(reference))
+    parts = artifact_parts(artifact)
+    say("Loading model to Model Runner...")
+    with meter("Sending", archive_size(parts)) as sent, doing("Failed to load model"):
+        client.load(_counted(archive_chunks(parts), sent))
+    # The archive carries no name.
+    client.tag(artifact.descriptor.digest, reference.name, reference.tag)
+    if delivery.push:
+        _push(session, reference)
+        if not delivery.keep and not had:
+            client.remove(str(reference))
+
+
+def _has(client: Client, name: str) -> bool:
+    try:
+        client.inspect(name)
+    except DaemonError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+def _counted(chunks: Iterable[bytes], sent: Meter) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        sent.add(len(chunk))
 
 
 def _push(session: Session, reference: Reference) -> None:

@@ -39,6 +39,8 @@ GROUPS: Final = (
         Command("pull", "Download a model", "MODEL", 1, 1),
         Command("push", "Upload a model to its registry", "MODEL", 1, 1),
         Command("package", "Make a model artifact of files", "NAME", 1, 1),
+        Command("save", "Write models to one file", "MODEL...", 1, None),
+        Command("load", "Take models out of such a file", "[NAME]", 0, 1),
         Command("show", "What a model is, for people", "MODEL", 1, 1),
         Command("inspect", "What a model is, as JSON", "MODEL", 1, 1),
         Command("tag", "Give a model another name", "SOURCE TARGET", 2, 2),

@@ -1,6 +1,6 @@
 """One method per management route, and chat. Names are what the user typed: the daemon resolves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar, final
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from stoker.wire.manage import (
     OpenAIModel,
     OpenAIModelList,
     Progress,
+    Repackage,
     Runner,
     Tagged,
     Unload,
@@ -80,6 +81,23 @@ class Client:
         query = {"force": "true"} if force else None
         body = self._http.call("DELETE", f"/models/{_path(name)}", query=query)
         return self._decode(body, list[dict[str, str]])
+
+    def load(self, archive: Iterable[bytes]) -> None:
+        """Send models as a tar file: Docker Model Runner's form, or an OCI layout with names."""
+        headers = {"Content-Type": "application/x-tar"}
+        with self._http.stream("POST", "/models/load", body=archive, headers=headers) as stream:
+            for _ in self._records(stream):
+                pass
+
+    def export(self, name: str) -> Iterator[bytes]:
+        """A model as Docker Model Runner's tar, without its name."""
+        with self._http.stream("GET", f"/models/{_path(name)}/export") as stream:
+            yield from stream.chunks()
+
+    def repackage(self, source: str, target: str, context_size: int | None) -> None:
+        """Make a variant of a model in the store."""
+        body = msgspec.json.encode(Repackage(target=target, context_size=context_size))
+        self._http.call("POST", f"/models/{_path(source)}/repackage", body=body)
 
     def purge(self) -> None:
         """Remove every model."""

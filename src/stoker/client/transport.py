@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -109,11 +109,13 @@ class Transport:
         route: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Iterator[Stream]:
         """A successful answer to read from inside the block; leaving it closes the connection.
+
+        A body in pieces is sent as they come.
 
         That is also how a request is cancelled. `timeout` bounds each wait for bytes; None waits
         as long as the connection stands, which is right while a model loads.
@@ -126,7 +128,13 @@ class Transport:
                 connection.connect()
                 connection.link.settimeout(timeout)
                 target = f"{self._prefix}{route}{'?' + urlencode(query) if query else ''}"
-                connection.request(method, target, body=body, headers=self._headers(body, headers))
+                sent = self._headers(body, headers)
+                try:
+                    connection.request(method, target, body=body, headers=sent)
+                except (BrokenPipeError, ConnectionResetError):
+                    if isinstance(body, bytes | None):
+                        raise
+                    # Refused before all of it was sent: the answer says why.
                 response = connection.getresponse()
                 refused = _refusal(response, self._name) if response.status >= 400 else None
             except (OSError, http.client.HTTPException) as error:
@@ -147,7 +155,9 @@ class Transport:
     def _name(self) -> str:
         return str(self.endpoint)
 
-    def _headers(self, body: bytes | None, more: Mapping[str, str] | None) -> dict[str, str]:
+    def _headers(
+        self, body: bytes | Iterable[bytes] | None, more: Mapping[str, str] | None
+    ) -> dict[str, str]:
         headers = {
             "User-Agent": self.user_agent,
             # Exactly this value makes progress come as plain JSON lines.

@@ -166,9 +166,7 @@ class TarParser:
             digits, space, _ = data[:20].partition(b" ")
             length = int(digits) if digits.isdigit() else 0
             record = data[len(digits) + 1 : length]
-            if not space or len(digits) + 2 > length > 0 or len(data) < length or not length:
-                raise self._error("a malformed extension header")
-            if not record.endswith(b"\n"):
+            if not space or not length or len(data) < length or not record.endswith(b"\n"):
                 raise self._error("a malformed extension header")
             key, _, value = record[:-1].partition(b"=")
             data = data[length:]

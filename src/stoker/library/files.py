@@ -1,10 +1,13 @@
 """Which file each layer of a model is, and what it is for. Pure."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
+from stoker.formats.code import why_not
+from stoker.formats.quant import FileClass, file_class, is_projector
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
@@ -20,34 +23,47 @@ class Role(Enum):
     CONFIG = "config"
     LICENSE = "license"
     ARCHIVE = "archive"
+    """Not a file but a tar archive of files."""
     OTHER = "other"
+    UNUSED = "unused"
+    """Program code and training data: kept, never laid out for an engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """`path` is relative with `/`, as the engine will see it."""
+    """`path` is relative with `/`, as the engine will see it; empty for an archive."""
 
     path: str
-    descriptor: Descriptor
     role: Role
+    size: int
+    format: Format | None = None
+    """Of weights, when layer or name tell."""
+    descriptor: Descriptor | None = None
+    """Its layer; None for a file out of an archive."""
 
 
-_ROLES = {
+_ROLES: Final = {
     mt.DOCKER_GGUF: Role.WEIGHTS,
     mt.DOCKER_SAFETENSORS: Role.WEIGHTS,
     mt.DOCKER_DDUF: Role.WEIGHTS,
     mt.CNCF_WEIGHT_GGUF: Role.WEIGHTS,
     mt.CNCF_WEIGHT_SAFETENSORS: Role.WEIGHTS,
+    mt.CNCF_WEIGHT_RAW: Role.WEIGHTS,
     mt.DOCKER_MMPROJ: Role.MMPROJ,
     mt.DOCKER_GGUF_MMPROJ: Role.MMPROJ,
-    mt.DOCKER_CHAT_TEMPLATE: Role.CHAT_TEMPLATE,
     mt.DOCKER_LICENSE: Role.LICENSE,
     mt.DOCKER_VLLM_CONFIG_TAR: Role.ARCHIVE,
     mt.DOCKER_DIR_TAR: Role.ARCHIVE,
 }
+_UNUSED: Final = (f"{mt.CNCF_PREFIX}code.", f"{mt.CNCF_PREFIX}dataset.")
+_ARCHIVES: Final = (".tar", ".tar+gzip", ".tar+zstd")
 
-_SUFFIXES = {".gguf": Format.GGUF, ".safetensors": Format.SAFETENSORS, ".dduf": Format.DDUF}
-_BY_TYPE = {
+_FORMATS: Final = {
+    FileClass.GGUF: Format.GGUF,
+    FileClass.SAFETENSORS: Format.SAFETENSORS,
+    FileClass.DDUF: Format.DDUF,
+}
+_BY_TYPE: Final = {
     mt.DOCKER_GGUF: Format.GGUF,
     mt.CNCF_WEIGHT_GGUF: Format.GGUF,
     mt.DOCKER_SAFETENSORS: Format.SAFETENSORS,
@@ -61,28 +77,33 @@ def files_of(manifest: Manifest) -> tuple[ModelFile, ...]:
     return tuple(_name_files(manifest))
 
 
-def format_of(files: tuple[ModelFile, ...]) -> Format | None:
+def unpacked_files(files: Iterable[tuple[str, int]]) -> tuple[ModelFile, ...]:
+    """Files out of archives, given by path and size: their names are all there is to go by."""
+    return tuple(
+        ModelFile(path, _role_of_name(path), size, _FORMATS.get(file_class(path)))
+        for path, size in files
+    )
+
+
+def format_of(files: Iterable[ModelFile]) -> Format | None:
     """The format of the weights; None when there are none, or none of a known kind."""
-    for file in files:
-        if file.role is Role.WEIGHTS:
-            suffix = posixpath.splitext(file.path)[1].lower()
-            found = _BY_TYPE.get(file.descriptor.media_type) or _SUFFIXES.get(suffix)
-            if found:
-                return found
-    return None
+    return next((f.format for f in files if f.role is Role.WEIGHTS and f.format), None)
 
 
 def _name_files(manifest: Manifest) -> Iterator[ModelFile]:
-    layers = [(layer, _role(layer)) for layer in manifest.layers]
-    weights = [layer for layer, role in layers if role is Role.WEIGHTS]
-    taken: set[str] = set()
-    for layer, role in layers:
+    roles = [_role(layer) for layer in manifest.layers]
+    count, number = roles.count(Role.WEIGHTS), 0
+    taken = {_annotated(layer) for layer in manifest.layers}
+    for layer, role in zip(manifest.layers, roles, strict=True):
         path = _annotated(layer)
-        if not path:
-            number = weights.index(layer) + 1 if role is Role.WEIGHTS else 0
-            path = _default_name(layer, role, number, len(weights), taken)
-        taken.add(path)
-        yield ModelFile(path, layer, role)
+        number += role is Role.WEIGHTS
+        kind = _BY_TYPE.get(layer.media_type) or _FORMATS.get(file_class(path))
+        if role is Role.ARCHIVE:
+            path = ""
+        elif not path:
+            path = _default_name(layer, role, (number, count), taken)
+            taken.add(path)
+        yield ModelFile(path, role, layer.size, kind if role is Role.WEIGHTS else None, layer)
 
 
 def _annotated(layer: Descriptor) -> str:
@@ -93,26 +114,54 @@ def _annotated(layer: Descriptor) -> str:
 
 
 def _role(layer: Descriptor) -> Role:
-    name = posixpath.basename(_annotated(layer)).lower()
+    name = _annotated(layer)
+    if layer.media_type not in _BY_TYPE and (layer.media_type.startswith(_UNUSED) or why_not(name)):
+        return Role.UNUSED
+    if layer.media_type.startswith(mt.CNCF_PREFIX) and layer.media_type.endswith(_ARCHIVES):
+        return Role.ARCHIVE
     role = _ROLES.get(layer.media_type)
-    if role is Role.WEIGHTS and "mmproj" in name:
+    if role is Role.WEIGHTS and "mmproj" in posixpath.basename(name).lower():
         return Role.MMPROJ
     if role:
         return role
-    if layer.media_type == mt.CNCF_WEIGHT_RAW:
-        return Role.MMPROJ if "mmproj" in name else Role.WEIGHTS
-    if name.endswith(".jinja") or "chat_template" in name:
+    if layer.media_type == mt.DOCKER_CHAT_TEMPLATE and not name.lower().endswith(".json"):
         return Role.CHAT_TEMPLATE
-    if layer.media_type in (mt.CNCF_WEIGHT_CONFIG_RAW, mt.DOCKER_MODEL_FILE):
+    found = _role_of_name(name)
+    if found is Role.OTHER and layer.media_type in (
+        mt.CNCF_WEIGHT_CONFIG_RAW,
+        mt.DOCKER_MODEL_FILE,
+    ):
         return Role.CONFIG
-    return Role.OTHER
+    # Weights are what a layer says they are: a model.file of that name is somebody's example.
+    return Role.OTHER if found is Role.WEIGHTS else found
 
 
-def _default_name(layer: Descriptor, role: Role, number: int, of: int, taken: set[str]) -> str:
+def _role_of_name(name: str) -> Role:
+    if why_not(name):
+        return Role.UNUSED
+    if is_projector(name):
+        return Role.MMPROJ
+    kind = file_class(name)
+    if kind in _FORMATS:
+        return Role.WEIGHTS
+    if kind is FileClass.CHAT_TEMPLATE:
+        # Processors of Hugging Face keep theirs as JSON, which no engine takes as a template.
+        return Role.CONFIG if name.lower().endswith(".json") else Role.CHAT_TEMPLATE
+    if kind is FileClass.LICENSE:
+        return Role.LICENSE
+    return Role.CONFIG if kind is FileClass.CONFIG else Role.OTHER
+
+
+def _default_name(
+    layer: Descriptor, role: Role, place: tuple[int, int], taken: Iterable[str]
+) -> str:
     """Names for layers without one, as Docker Model Runner's bundles have them."""
     if role is Role.WEIGHTS:
         extension = (_BY_TYPE.get(layer.media_type) or Format.GGUF).value
-        return f"model.{extension}" if of == 1 else f"model-{number:05d}-of-{of:05d}.{extension}"
+        number, count = place
+        if count == 1:
+            return f"model.{extension}"
+        return f"model-{number:05d}-of-{count:05d}.{extension}"
     wanted = {
         Role.MMPROJ: "model.mmproj",
         Role.CHAT_TEMPLATE: "template.jinja",

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import posixpath
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stoker.base.errors import (
@@ -15,7 +15,7 @@ from stoker.base.errors import (
     ParseError,
     UnsupportedFormat,
 )
-from stoker.library.files import ModelFile, Role, files_of, format_of
+from stoker.library.files import ModelFile, Role, files_of, format_of, unpacked_files
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, short_id
 from stoker.oci.manifest import Manifest
@@ -157,6 +157,12 @@ class Library:
         self._resolved.pop(model.id, None)
         return [*(Untagged(name) for name in removed), Deleted(model.id)]
 
+    def purge(self) -> None:
+        """Remove every model. Engines that run keep their files until they end."""
+        self._store.purge()
+        self._parsed.clear()
+        self._resolved.clear()
+
     def _as_name(self, text: str, model: LocalModel) -> str | None:
         """The tag that was meant, or None when the model was named by id or digest."""
         name = parse_name(text, default_registry=self._default_registry)
@@ -190,7 +196,11 @@ class Library:
         if known is None:
             parsed = self._store.manifest(manifest.digest)
             raw = self._store.blobs.read_metadata(parsed.config)
-            known = (parsed, parse_config(raw, parsed.config.media_type))
+            config = parse_config(raw, parsed.config.media_type)
+            if not config.format:
+                # ModelPack need not say it; its file names do, as Docker Model Runner reads them.
+                config = replace(config, format=format_of(files_of(parsed)) or "")
+            known = (parsed, config)
             self._parsed[manifest.digest] = known
         return LocalModel(manifest, names, *known)
 
@@ -198,22 +208,26 @@ class Library:
         return ModelNotFound("model not found", hint=f"stoker pull {text.strip()}")
 
     def _lay_out(self, model: LocalModel) -> ModelSpec:
-        files = files_of(model.manifest)
+        layers = files_of(model.manifest)
+        archives = [f.descriptor for f in layers if f.role is Role.ARCHIVE and f.descriptor]
+        wanted = [f for f in layers if f.role not in (Role.ARCHIVE, Role.UNUSED)]
+        placed = [(f.path, f.descriptor) for f in wanted if f.descriptor]
+        view = self._store.view(model.id, placed, archives)
+        files = (*wanted, *(_unpacked(view, {f.path for f in wanted}) if archives else ()))
         kind = format_of(files)
         if kind is None:
             raise UnsupportedFormat(
                 f"{display_name(model.name)} has no weights that an engine here could read",
                 hint="stoker inspect shows what it is made of",
             )
-        view = self._store.view(model.id, [(file.path, file.descriptor) for file in files])
-        weights = sorted(_paths(files, Role.WEIGHTS))
-        first = view / weights[0]
+        weights = [f for f in files if f.role is Role.WEIGHTS and f.format in (kind, None)]
+        first = view / min(file.path for file in weights)
         return ModelSpec(
             id=model.id,
             name=model.name,
             format=kind,
             weights=first.parent if kind is Format.SAFETENSORS else first,
-            weights_size=sum(f.descriptor.size for f in files if f.role is Role.WEIGHTS),
+            weights_size=sum(file.size for file in weights),
             mmproj=_first(view, files, Role.MMPROJ),
             chat_template=_first(view, files, Role.CHAT_TEMPLATE),
             context_size=model.config.context_size,
@@ -221,10 +235,15 @@ class Library:
         )
 
 
-def _paths(files: tuple[ModelFile, ...], role: Role) -> Iterator[str]:
-    return (file.path for file in files if file.role is role)
+def _unpacked(view: Path, known: Collection[str]) -> tuple[ModelFile, ...]:
+    """What came out of archives: all that is in the view and is no layer."""
+    found = ((path.relative_to(view).as_posix(), path) for path in sorted(view.rglob("*")))
+    return unpacked_files(
+        (name, path.stat().st_size) for name, path in found if name not in known and path.is_file()
+    )
 
 
-def _first(view: Path, files: tuple[ModelFile, ...], role: Role) -> Path | None:
-    path = next(_paths(files, role), None)
-    return view / path if path else None
+def _first(view: Path, files: Iterable[ModelFile], role: Role) -> Path | None:
+    """The file of that role nearest to the top."""
+    paths = [file.path for file in files if file.role is role]
+    return view / min(paths, key=lambda path: (path.count("/"), path)) if paths else None

@@ -87,6 +87,21 @@ class PushModel(msgspec.Struct, rename={"bearer_token": "bearer-token"}, omit_de
     bearer_token: str = ""
 
 
+class Repackage(msgspec.Struct, omit_defaults=True):
+    """Body of `POST /models/{ref}/repackage`."""
+
+    target: str = ""
+    context_size: int | None = None
+
+
+class Repackaged(msgspec.Struct):
+    """Its answer."""
+
+    message: str
+    source: str
+    target: str
+
+
 class Tagged(msgspec.Struct):
     """Answer of `POST /models/{ref}/tag`."""
 
