@@ -2,7 +2,7 @@
 
 from typing import final
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import CorruptStore, ParseError
 from stoker.base.units import binary_size
 from stoker.distribution.jobs import Notify
 from stoker.distribution.report import Reporter
@@ -42,8 +42,7 @@ async def pull_from(source: Source, reference: Reference, store: Store, notify: 
     manifest = await _read_manifest(source, root)
     # Before gigabytes are fetched for something that nobody here can read.
     check_config_type(manifest.config.media_type)
-    if any(entry.manifest.digest == root.digest for entry in store.entries()):
-        store.tag(str(reference.tagged), root)
+    if _is_here(store, root, reference):
         size = binary_size(manifest.size)
         notify(Progress("success", f"Using cached model: {size}"))
         return
@@ -53,6 +52,17 @@ async def pull_from(source: Source, reference: Reference, store: Store, notify: 
         parse_config(config, manifest.config.media_type)
         store.tag(str(reference.tagged), root)
     notify(Progress("success", "Model pulled successfully"))
+
+
+def _is_here(store: Store, root: Descriptor, reference: Reference) -> bool:
+    """True when the model was complete and has this name now."""
+    if not any(entry.manifest.digest == root.digest for entry in store.entries()):
+        return False
+    try:
+        store.tag(str(reference.tagged), root)
+    except CorruptStore:
+        return False  # listed but damaged: pulling it again mends it
+    return True
 
 
 async def _read_manifest(source: Source, root: Descriptor) -> Manifest:
