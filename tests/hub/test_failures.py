@@ -16,8 +16,9 @@ from stoker.base.errors import (
 )
 from stoker.hub import HubClient
 from stoker.hub.wire import next_page, parse_info, parse_page, retry_after
+from stoker.oci.manifest import parse_manifest
 from tests.components.hub import Answer, Cut, HubServer
-from tests.hub.conftest import Naps, quick
+from tests.hub.conftest import Naps, quick, read
 
 
 async def test_missing_or_private(hub: HubClient, server: HubServer, name: str) -> None:
@@ -108,8 +109,16 @@ async def test_an_expired_address_of_the_cdn_is_asked_for_again(
     hub: HubClient, server: HubServer, name: str, gguf: bytes
 ) -> None:
     server.add(name, {"m-Q4_K_M.gguf": gguf})
+    source = await hub.repository(name)
+    root = await source.resolve()
+    assert server.count("/resolve/") == 1
+    (layer,) = parse_manifest((await read(source, root))[1]).layers
+    await read(source, layer)
+    assert server.count("/resolve/") == 1
     server.on("/blobs/", Answer(403), server="cdn")
-    await (await hub.repository(name)).resolve()
+    with pytest.raises(Unreachable, match="answered with status 403"):
+        await read(source, layer)
+    assert (await read(source, layer))[1] == gguf
     assert server.count("/resolve/") == 2
 
 

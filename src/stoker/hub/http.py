@@ -33,6 +33,7 @@ class Response:
     def __init__(self, raw: aiohttp.ClientResponse, *, elsewhere: bool) -> None:
         self._raw = raw
         self.status: Final = raw.status
+        self.url: Final = raw.url
         self.host: Final = host_name(raw.url)
         self.elsewhere: Final = elsewhere
         """Whether a host that the hub named answered, and not the hub."""

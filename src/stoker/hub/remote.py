@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import ParseError, RemoteError
 from stoker.hub.asker import Asker
 from stoker.hub.body import Span, WireBody, body_of
 from stoker.hub.redirect import host_name
@@ -32,6 +32,9 @@ class Remote:
         self.repository: Final = repository
         self._endpoint = endpoint
         self._asker = asker
+        # Where the hub sent us for a file: a signed address of its CDN, good for an hour. Asking
+        # for it once and not for each range spares a round trip and the user's rate limit.
+        self._places: dict[str, URL] = {}
 
     @property
     def host(self) -> str:
@@ -91,10 +94,17 @@ class Remote:
         """
         span = Span.of(file.size, at, length)
         path = quote(file.path, safe="/")
-        url = self._url(f"{self.repository}/resolve/{commit}/{path}")
+        url = self._places.get(path) or self._url(f"{self.repository}/resolve/{commit}/{path}")
         headers = {} if span.is_whole else {"Range": span.header}
-        async with self._asker.get(url, headers, path=file.path) as response:
-            yield body_of(response, span, file.path)
+        try:
+            async with self._asker.get(url, headers, path=file.path) as response:
+                if response.elsewhere:
+                    self._places[path] = response.url
+                yield body_of(response, span, file.path)
+        except RemoteError:
+            # Expired, or a CDN host in trouble: the next attempt asks the hub anew.
+            self._places.pop(path, None)
+            raise
 
     def _url(self, path: str) -> URL:
         return URL(f"{self._endpoint}/{path}", encoded=True)
