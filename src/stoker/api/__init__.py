@@ -1,9 +1,19 @@
 """HTTP surfaces: routes and their translation to services."""
 
+from stoker.api.anthropic import AnthropicRoutes
 from stoker.api.app import build_app
 from stoker.api.engines import EngineRoutes
 from stoker.api.inference import InferenceRoutes
 from stoker.api.logs import LogRoutes
 from stoker.api.models import ModelRoutes
+from stoker.api.transfer import TransferRoutes
 
-__all__ = ["EngineRoutes", "InferenceRoutes", "LogRoutes", "ModelRoutes", "build_app"]
+__all__ = [
+    "AnthropicRoutes",
+    "EngineRoutes",
+    "InferenceRoutes",
+    "LogRoutes",
+    "ModelRoutes",
+    "TransferRoutes",
+    "build_app",
+]

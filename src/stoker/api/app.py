@@ -1,24 +1,30 @@
-"""The whole route table on one screen."""
+"""The application: middleware around the route tables that `daemon/compose` lists."""
+
+from collections.abc import Iterator
+from typing import Protocol
 
 from aiohttp import web
 
 import stoker
-from stoker.api.engines import EngineRoutes
-from stoker.api.inference import InferenceRoutes
-from stoker.api.logs import LogRoutes
 from stoker.api.middleware import identify, translate_errors
-from stoker.api.models import ModelRoutes
 from stoker.api.views import json_response
 from stoker.wire.manage import Version
 
 
-def build_app(
-    *, models: ModelRoutes, engines: EngineRoutes, inference: InferenceRoutes, logs: LogRoutes
-) -> web.Application:
+class Routes(Protocol):
+    """One tree of the API."""
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """Its table."""
+        ...
+
+
+def build_app(*trees: Routes) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify, translate_errors])
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])
-    app.add_routes([*models.routes(), *engines.routes(), *inference.routes(), *logs.routes()])
+    for tree in trees:
+        app.add_routes(list(tree.routes()))
     return app
 
 

@@ -6,6 +6,8 @@ import msgspec
 from aiohttp import web
 
 from stoker.base import errors
+from stoker.gateway.answer import error_text
+from stoker.wire import anthropic
 from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER, ErrorBody, ErrorEnvelope
 
 # Looked up along the class hierarchy, so that a new subclass is never without a status.
@@ -50,19 +52,29 @@ def text_response(error: errors.StokerError, prefix: str = "") -> web.Response:
 
 def openai_response(error: errors.StokerError) -> web.Response:
     """The envelope OpenAI's clients parse. The hint is part of the message: they show only that."""
-    status = status_of(error)
-    message = error.message if error.hint is None else f"{error.message} ({error.hint})"
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    body = ErrorEnvelope(ErrorBody(message, type=kind, code=error.code))
+    kind = "invalid_request_error" if status_of(error) < 500 else "server_error"
+    body = ErrorEnvelope(ErrorBody(error_text(error), type=kind, code=error.code))
+    return _json_response(error, msgspec.json.encode(body))
+
+
+def anthropic_response(error: errors.StokerError) -> web.Response:
+    """The envelope Anthropic's clients parse."""
+    return _json_response(error, anthropic.fault(status_of(error), error_text(error)))
+
+
+def ollama_response(error: errors.StokerError) -> web.Response:
+    """`{"error": "..."}`, which Ollama's clients show."""
+    return _json_response(error, msgspec.json.encode({"error": error_text(error)}))
+
+
+def _json_response(error: errors.StokerError, body: bytes) -> web.Response:
     headers = _headers(error)
     if isinstance(error, errors.LaunchFailed | errors.StorageError):
         # OpenAI's clients repeat a request on every 5xx; loading a broken file again helps nobody.
+        # Anthropic's read the same header.
         headers["x-should-retry"] = "false"
     return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-        headers=headers,
+        status=status_of(error), body=body, content_type="application/json", headers=headers
     )
 
 

@@ -1,19 +1,36 @@
 """Model requests: paths to operations. Everything else about them is the gateway's."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 from aiohttp import web
 
 from stoker.api.views import openai_list, openai_model
-from stoker.gateway import Gateway, Operation
+from stoker.gateway import Gateway, Operation, decode_call
 from stoker.library import Library
 
-# The engine in the path is optional, and `/v1` alone serves clients that want nothing but a host.
-_PREFIXES = ("/engines/{engine}/v1", "/engines/v1", "/v1")
+# The engine in the path is optional, and the last one serves clients that want nothing but a host.
+# In this order: `/engines/{engine}` must not take "v1" or "rerank" for an engine.
+PREFIXES: Final = ("/engines", "", "/engines/{engine}")
+
+# Engines speak all of these themselves, so their bytes pass through.
+_WITH_V1: Final = {
+    "/chat/completions": Operation.CHAT,
+    "/completions": Operation.COMPLETIONS,
+    "/embeddings": Operation.EMBEDDINGS,
+    "/rerank": Operation.RERANK,
+    "/responses/input_tokens": Operation.RESPONSES_INPUT_TOKENS,
+    "/tokenize": Operation.TOKENIZE,
+    "/detokenize": Operation.DETOKENIZE,
+    "/apply-template": Operation.APPLY_TEMPLATE,
+}
+_WITHOUT_V1: Final = {"/rerank": Operation.RERANK}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class InferenceRoutes:
-    """OpenAI's routes under every prefix."""
+    """OpenAI's routes under every prefix, and those of the same kind."""
 
     def __init__(self, gateway: Gateway, library: Library) -> None:
         self._gateway = gateway
@@ -21,22 +38,13 @@ class InferenceRoutes:
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
-        # `/engines/v1` comes before `/engines/{engine}/v1` could take "v1" for an engine.
-        for prefix in sorted(_PREFIXES, key=lambda p: "{" in p):
-            yield web.post(f"{prefix}/chat/completions", self.chat)
-            yield web.post(f"{prefix}/completions", self.completions)
-            yield web.post(f"{prefix}/embeddings", self.embeddings)
-            yield web.get(f"{prefix}/models", self.models)
-            yield web.get(f"{prefix}/models/{{name:.+}}", self.model)
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, Operation.CHAT)
-
-    async def completions(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, Operation.COMPLETIONS)
-
-    async def embeddings(self, request: web.Request) -> web.StreamResponse:
-        return await self._serve(request, Operation.EMBEDDINGS)
+        for prefix in PREFIXES:
+            for path, operation in _WITH_V1.items():
+                yield web.post(f"{prefix}/v1{path}", self._handler(operation))
+            for path, operation in _WITHOUT_V1.items():
+                yield web.post(f"{prefix}{path}", self._handler(operation))
+            yield web.get(f"{prefix}/v1/models", self.models)
+            yield web.get(f"{prefix}/v1/models/{{name:.+}}", self.model)
 
     async def models(self, request: web.Request) -> web.StreamResponse:
         del request
@@ -45,5 +53,16 @@ class InferenceRoutes:
     async def model(self, request: web.Request) -> web.StreamResponse:
         return openai_model(self._library.find(request.match_info["name"]))
 
-    async def _serve(self, request: web.Request, operation: Operation) -> web.StreamResponse:
-        return await self._gateway.serve(request, operation, request.match_info.get("engine"))
+    def _handler(self, operation: Operation) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = await self._gateway.read(request)
+            engine = request.match_info.get("engine")
+            call = decode_call(body, operation, engine, preload=preload(request))
+            return await self._gateway.serve(request, call)
+
+        return handle
+
+
+def preload(request: web.Request) -> bool:
+    """Docker Model Runner's way to ask for a model to be loaded and nothing else."""
+    return request.headers.get("X-Preload-Only") == "true"

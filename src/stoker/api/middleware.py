@@ -5,11 +5,17 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from enum import Enum
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from stoker.api.errors import openai_response, text_response
+from stoker.api.errors import (
+    anthropic_response,
+    ollama_response,
+    openai_response,
+    text_response,
+)
 from stoker.base.errors import LaunchFailed, StokerError
 
 logger = logging.getLogger(__name__)
@@ -80,12 +86,42 @@ async def translate_errors(request: web.Request, handler: Handler) -> web.Stream
 
 
 def _answer(request: web.Request, error: StokerError) -> web.Response:
-    if is_openai(request.path):
-        return openai_response(error)
-    prefix = "unable to load runner: " if isinstance(error, LaunchFailed) else ""
-    return text_response(error, prefix)
+    match dialect_of(request.path):
+        case Dialect.OPENAI:
+            return openai_response(error)
+        case Dialect.ANTHROPIC:
+            return anthropic_response(error)
+        case Dialect.OLLAMA:
+            return ollama_response(error)
+        case Dialect.DOCKER:
+            prefix = "unable to load runner: " if isinstance(error, LaunchFailed) else ""
+            return text_response(error, prefix)
 
 
-def is_openai(path: str) -> bool:
-    """True on the paths that OpenAI's clients use."""
-    return path.startswith("/v1/") or (path.startswith("/engines/") and "/v1/" in path)
+class Dialect(Enum):
+    """Whose clients use a path, hence what an error looks like there."""
+
+    DOCKER = "docker"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    OLLAMA = "ollama"
+
+
+# Docker Model Runner has these without `/v1`.
+_OPENAI_WORDS: Final = ("/rerank", "/score", "/responses")
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect of a path, known or not."""
+    if path.startswith("/api/"):
+        return Dialect.OLLAMA
+    if path.startswith("/anthropic/") or path.endswith(("/v1/messages", "/messages/count_tokens")):
+        return Dialect.ANTHROPIC
+    rest = path.removeprefix("/engines")
+    # What is left begins with `/v1/`, or with a backend's name and then `/v1/`.
+    if rest.startswith("/v1/") or (rest != path and "/v1/" in rest):
+        return Dialect.OPENAI
+    if any(rest.endswith(word) or f"{word}/" in rest for word in _OPENAI_WORDS):
+        outside = path.startswith("/models")
+        return Dialect.DOCKER if outside else Dialect.OPENAI
+    return Dialect.DOCKER

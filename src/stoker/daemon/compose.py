@@ -9,7 +9,15 @@ from typing import Final
 
 from aiohttp import web
 
-from stoker.api import EngineRoutes, InferenceRoutes, LogRoutes, ModelRoutes, build_app
+from stoker.api import (
+    AnthropicRoutes,
+    EngineRoutes,
+    InferenceRoutes,
+    LogRoutes,
+    ModelRoutes,
+    TransferRoutes,
+    build_app,
+)
 from stoker.base.config import Config
 from stoker.base.paths import Paths
 from stoker.distribution import Puller
@@ -78,16 +86,18 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 store, jobs, Fetcher(store, registries), default_registry=config.default_registry
             )
             app = build_app(
-                models=ModelRoutes(library, puller, Pusher(store, jobs, registries)),
-                engines=EngineRoutes(
+                TransferRoutes(store, library),
+                ModelRoutes(library, puller, Pusher(store, jobs, registries)),
+                EngineRoutes(
                     scheduler=scheduler,
                     library=library,
                     settings=settings,
                     engines=engines,
                     store=store,
                 ),
-                inference=InferenceRoutes(gateway, library),
-                logs=LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
+                InferenceRoutes(gateway, library),
+                AnthropicRoutes(gateway),
+                LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
             )
             yield Daemon(app, scheduler)
     finally:

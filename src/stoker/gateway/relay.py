@@ -1,4 +1,4 @@
-"""Send one request to an engine and stream its answer back, byte for byte."""
+"""Send one request to an engine and its answer back as it comes."""
 
 from typing import Final
 
@@ -6,7 +6,8 @@ import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from stoker.gateway.rename import Rename
+from stoker.gateway.answer import blame
+from stoker.gateway.outgoing import Outgoing
 
 # RFC 9110, section 7.6.1, plus what belongs to our own connection with the client.
 _NOT_FORWARDED: Final = frozenset(
@@ -15,6 +16,8 @@ _NOT_FORWARDED: Final = frozenset(
         "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
         "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Host", "Expect",
         "Authorization", "Cookie", "X-Api-Key", "Origin", "Referer",
+        # What goes out is JSON and what comes back is read here.
+        "Content-Type", "Content-Encoding", "Accept-Encoding",
         # llama-server goes on generating for a client that left when it sees this one.
         "X-Conversation-Id",
     )
@@ -29,62 +32,33 @@ _NOT_RETURNED: Final = frozenset(
 
 
 class EngineGone(Exception):
-    """The engine's connection broke. `response`: what the client has begun to receive."""
-
-    def __init__(self, response: web.StreamResponse | None = None) -> None:
-        super().__init__("the engine closed the connection")
-        self.response = response
+    """The engine's connection broke."""
 
 
 async def relay(
-    request: web.Request,
-    session: aiohttp.ClientSession,
-    path: str,
-    body: bytes,
-    rename: Rename | None,
+    request: web.Request, out: Outgoing, session: aiohttp.ClientSession, path: str, body: bytes
 ) -> web.StreamResponse:
     """One request and its answer. Being cancelled closes the upstream, which stops generation.
 
-    Raises EngineGone when the engine's side breaks.
+    Raises EngineGone when the engine's side breaks, ClientGone when the client's does.
     """
     headers = _without(request.headers, _NOT_FORWARDED)
+    headers[hdrs.CONTENT_TYPE] = "application/json"
+    headers[hdrs.ACCEPT_ENCODING] = "identity"
     try:
         async with session.post(f"http://localhost{path}", data=body, headers=headers) as answer:
-            if hdrs.CONTENT_LENGTH in answer.headers:
-                return await _whole(answer, rename)
-            return await _stream(request, answer, rename)
+            back = _without(answer.headers, _NOT_RETURNED)
+            # Errors, and answers of known length: read before anything is sent, so that a crash
+            # can be retried.
+            if answer.status >= 400 or hdrs.CONTENT_LENGTH in answer.headers:
+                status, data = blame(answer.status, await answer.read())
+                return await out.whole(status, back, data)
+            await out.begin(answer.status, back)
+            async for chunk in answer.content.iter_any():
+                await out.write(chunk)
+            return await out.finish()
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
         raise EngineGone from error
-
-
-async def _whole(answer: aiohttp.ClientResponse, rename: Rename | None) -> web.Response:
-    """An answer of known length: read before anything is sent, so that a crash can be retried."""
-    data = await answer.read()
-    if rename:
-        data = rename.feed(data) + rename.flush()
-    return web.Response(
-        status=answer.status, body=data, headers=_without(answer.headers, _NOT_RETURNED)
-    )
-
-
-async def _stream(
-    request: web.Request, answer: aiohttp.ClientResponse, rename: Rename | None
-) -> web.StreamResponse:
-    response = web.StreamResponse(
-        status=answer.status, headers=_without(answer.headers, _NOT_RETURNED)
-    )
-    await response.prepare(request)
-    try:
-        async for chunk in answer.content.iter_any():
-            data = rename.feed(chunk) if rename else chunk
-            if data:
-                await response.write(data)
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-        raise EngineGone(response) from error
-    if rename and (rest := rename.flush()):
-        await response.write(rest)
-    await response.write_eof()
-    return response
 
 
 def _without(headers: CIMultiDictProxy[str], names: frozenset[str]) -> CIMultiDict[str]:

@@ -2,22 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-import msgspec
 from aiohttp import web
 
-from stoker.base.errors import Crashed, ModelNotFound, PayloadTooLarge, UnsupportedFormat
+from stoker.base.errors import (
+    Crashed,
+    ModelNotFound,
+    PayloadTooLarge,
+    StokerError,
+    UnsupportedFormat,
+)
 from stoker.engines.spec import Engine, Instance
-from stoker.gateway.operation import Operation, decode_call
+from stoker.gateway.answer import Answer, Passthrough
+from stoker.gateway.operation import Call
+from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import EngineGone, relay
-from stoker.gateway.rename import Rename
 from stoker.gateway.upstream import Upstreams
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.scheduler import Lease, RunRequest, Scheduler
-from stoker.wire.manage import ErrorBody, ErrorEnvelope
 
 logger = logging.getLogger(__name__)
 
@@ -68,40 +75,64 @@ class Gateway:
         self._limits = limits
 
     async def serve(
-        self, request: web.Request, operation: Operation, engine: str | None
+        self, request: web.Request, call: Call, answer: Answer | None = None
     ) -> web.StreamResponse:
-        """Answer one model request.
+        """Answer one model request; `answer` translates what the engine says.
 
-        `engine` is the backend named in the path. Raises the typed errors of every stage; once
-        the client has received a byte of a stream, an error becomes its last event.
+        Raises the typed errors of every stage; once the client has received a byte of a stream,
+        an error becomes its last event.
         """
-        body = await self._read(request)
-        call = decode_call(body)
+        out = Outgoing(request, answer or Passthrough(call.model))
+        try:
+            return await self._serve(request, call, out)
+        except StokerError as error:
+            if not out.opened:
+                raise
+            logger.warning("failed in a stream model=%r: %s", call.model, error)
+            return await out.fail(error)
+
+    async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
         model = await self._resolver.resolve(call.model)
-        run = self._request(model, operation.mode, engine)
-        preload = request.headers.get("X-Preload-Only") == "true"
+        run = self._request(model, call)
         for last_try in (False, True):
-            async with self._scheduler.lease(run) as lease:
-                if preload:
+            async with AsyncExitStack() as held:
+                began = time.monotonic()
+                lease = await held.enter_async_context(self._waiting(call, run, out))
+                if call.preload:
                     return web.Response()
+                out.answer.begin(lease.name, time.monotonic() - began)
                 session = await self._upstreams.session(lease.instance.socket)
-                rename = Rename(lease.name, call.model) if lease.name != call.model else None
                 try:
-                    return await relay(request, session, operation.path, body, rename)
+                    return await relay(request, out, session, call.operation.path, call.body)
                 except EngineGone as gone:
                     code = await _exit_code(lease.instance)
                     # The engine may have died between lease and first byte, or closed an idle
                     # connection just as we used it. Once, and only before any byte was sent.
-                    if gone.response is None and not last_try:
-                        continue
-                    error = self._crashed(lease, run, code)
-                    if gone.response is None:
-                        raise error from gone
-                    await _end_stream(request, gone.response, error)
-                    return gone.response
+                    if out.sent or last_try:
+                        raise self._crashed(lease, run, code) from gone
         raise AssertionError("the second try returns or raises")
 
-    async def _read(self, request: web.Request) -> bytes:
+    @asynccontextmanager
+    async def _waiting(self, call: Call, run: RunRequest, out: Outgoing) -> AsyncIterator[Lease]:
+        """A lease, and signs of life for a streaming client until it is granted."""
+        async with AsyncExitStack() as held:
+            taking = held.enter_async_context(
+                self._scheduler.lease(run, keep_alive=call.keep_alive)
+            )
+            if call.stream and not call.preload:
+                async with out.signs_of_life(lambda: self._state(run)):
+                    lease = await taking
+            else:
+                lease = await taking
+            yield lease
+
+    def _state(self, run: RunRequest) -> str:
+        """What a waiting request waits for, in a few words."""
+        mine = [status for status in self._scheduler.status() if status.key == run.key]
+        return "loading" if mine else "waiting for memory"
+
+    async def read(self, request: web.Request) -> bytes:
+        """The body of a model request. Raises PayloadTooLarge."""
         limit = self._limits.body
         if (request.content_length or 0) > limit:
             raise PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
@@ -114,9 +145,12 @@ class Gateway:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _request(self, model: ModelSpec, mode: Mode, named: str | None) -> RunRequest:
-        engine = self._select(model, named)
+    def _request(self, model: ModelSpec, call: Call) -> RunRequest:
+        engine = self._select(model, call.engine)
+        mode = call.operation.mode
         settings = self._planner.settings(engine.name, model, mode)
+        if call.context_size is not None:
+            settings = replace(settings, context_size=call.context_size)
         return RunRequest(
             engine=engine.name,
             model=model,
@@ -167,12 +201,3 @@ async def _exit_code(instance: Instance) -> int | None:
             return await instance.wait()
     except TimeoutError:
         return None
-
-
-async def _end_stream(request: web.Request, response: web.StreamResponse, error: Crashed) -> None:
-    """Say why as the last event, then cut: a truncated answer must not look complete."""
-    if response.content_type == "text/event-stream":
-        event = ErrorEnvelope(ErrorBody(error.message, type="server_error", code=error.code))
-        await response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
-    if request.transport is not None:
-        request.transport.abort()

@@ -1,0 +1,154 @@
+"""How an engine's answer becomes the client's: untouched, or translated by a dialect."""
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from stoker.base.errors import StokerError
+from stoker.gateway.rename import Rename
+from stoker.wire.manage import ErrorBody, ErrorEnvelope
+
+EVENT_STREAM: Final = "text/event-stream"
+
+
+class Answer(Protocol):
+    """One for each request. Pure: bytes in, bytes out; a chunk may end anywhere."""
+
+    @property
+    def stream_type(self) -> str:
+        """Content type of a streamed answer."""
+        ...
+
+    def begin(self, served: str, loaded: float) -> None:
+        """The runner is there: the engine calls the model `served`; waiting took so many seconds.
+
+        Also called before a second try, when nothing has been fed yet.
+        """
+        ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What can be sent now of a stream."""
+        ...
+
+    def flush(self) -> bytes:
+        """The rest, at the end of a stream."""
+        ...
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        """An answer that came in one piece; also every error of the engine's."""
+        ...
+
+    def failed(self, body: bytes) -> bytes:
+        """An error, in the form `whole` gave it, as the last event of a stream."""
+        ...
+
+    def error(self, error: StokerError) -> bytes:
+        """An error of ours in the form of this dialect, like `whole`."""
+        ...
+
+    def waiting(self, state: str) -> bytes:
+        """A sign of life while the model loads; empty when this dialect knows none."""
+        ...
+
+
+class Passthrough:
+    """Engines speak this dialect: their bytes pass, with the model's name as it was asked for."""
+
+    def __init__(self, asked: str) -> None:
+        self._asked = asked
+        self._rename: Rename | None = None
+
+    @property
+    def stream_type(self) -> str:
+        return EVENT_STREAM
+
+    def begin(self, served: str, loaded: float) -> None:
+        del loaded
+        self._rename = Rename(served, self._asked) if served != self._asked else None
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._rename.feed(chunk) if self._rename else chunk
+
+    def flush(self) -> bytes:
+        return self._rename.flush() if self._rename else b""
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        del status
+        return self.feed(body) + self.flush()
+
+    def failed(self, body: bytes) -> bytes:
+        return b"data: " + body + b"\n\n"
+
+    def error(self, error: StokerError) -> bytes:
+        said = ErrorBody(error_text(error), type="server_error", code=error.code)
+        return msgspec.json.encode(ErrorEnvelope(said))
+
+    def waiting(self, state: str) -> bytes:
+        return f": {state}\n\n".encode()
+
+
+def error_text(error: StokerError) -> str:
+    """Message and hint in one text: most clients show only that."""
+    return error.message if error.hint is None else f"{error.message} ({error.hint})"
+
+
+class _EngineError(msgspec.Struct):
+    message: str = ""
+    type: str = "server_error"
+    code: Any = None
+
+
+class _EngineEnvelope(msgspec.Struct):
+    error: _EngineError
+
+
+_engine_error: Final = msgspec.json.Decoder(_EngineEnvelope)
+
+
+def engine_text(body: bytes) -> str:
+    """What an engine's error says, for dialects that need it in a form of their own."""
+    try:
+        return _engine_error.decode(body).error.message
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return body.decode(errors="replace")
+
+
+# What llama.cpp answers with a 5xx although the request is to blame, and what helps.
+_BLAMED: Final = (
+    (
+        b"image input is not supported",
+        "this model cannot see images",
+        "use a multimodal model: one packaged with its projector (mmproj)",
+    ),
+    (
+        b"audio input is not supported",
+        "this model cannot hear audio",
+        "use a multimodal model: one packaged with its projector (mmproj)",
+    ),
+    (
+        b"Pooling type 'none'",
+        "this model was not made for embeddings: it has no pooling type",
+        "use an embedding model, or: stoker configure --mode embedding MODEL -- --pooling mean",
+    ),
+    (
+        b"does not support embeddings",
+        "this model was not made for embeddings",
+        "use an embedding model",
+    ),
+    (
+        b"is too large to process",
+        "the input has more tokens than fit into one batch of this embedding model",
+        "split it into shorter pieces, or raise --ubatch-size with stoker configure",
+    ),
+)
+
+
+def blame(status: int, body: bytes) -> tuple[int, bytes]:
+    """An engine's error with the right status and with what helps; all others as they are."""
+    if status < 400:
+        return status, body
+    for mark, message, hint in _BLAMED:
+        if mark in body:
+            said = ErrorBody(f"{message} ({hint})", code="unsupported_input")
+            return 400, msgspec.json.encode(ErrorEnvelope(said))
+    return status, body

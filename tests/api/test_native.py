@@ -1,0 +1,88 @@
+"""What engines speak themselves passes through, on every path that Docker Model Runner has."""
+
+import pytest
+
+from tests.components.daemon import Daemon
+from tests.components.http import ask
+
+HELLO = [{"role": "user", "content": "hello"}]
+MESSAGE = {"model": "pilot", "max_tokens": 4, "messages": HELLO}
+RANK = {"model": "test/rank", "query": "a b", "documents": ["a b", "c"]}
+PREFIXES = ("", "/engines", "/engines/llama.cpp")
+
+# Every other route that llama-server has; reached, they would show prompts or change the engine.
+ENGINE_ONLY = (
+    "/props", "/slots", "/slots/0?action=erase", "/lora-adapters", "/models/load", "/tools",
+    "/v1/chat/completions/control", "/completion", "/infill", "/embedding", "/v1/props",
+    "/engines/llama.cpp/props", "/engines/llama.cpp/slots", "/engines/v1/slots",
+    "/v1/chat/completions/../../slots", "/v1/responses/../slots",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "/anthropic"])
+def test_messages_and_their_tokens(daemon: Daemon, prefix: str) -> None:
+    answer = ask(daemon, "POST", f"{prefix}/v1/messages", MESSAGE)
+    assert answer.status == 200
+    assert answer.json["content"][0]["text"]
+    counted = ask(daemon, "POST", f"{prefix}/v1/messages/count_tokens", MESSAGE)
+    assert counted.json["input_tokens"] > 0
+
+
+@pytest.mark.parametrize("path", [p + v for p in PREFIXES for v in ("/rerank", "/v1/rerank")])
+def test_rerank(daemon: Daemon, path: str) -> None:
+    answer = ask(daemon, "POST", path, RANK)
+    assert answer.status == 200
+    assert {result["index"] for result in answer.json["results"]} == {0, 1}
+
+
+def test_text_to_tokens_and_back(daemon: Daemon) -> None:
+    cut = ask(daemon, "POST", "/v1/tokenize", {"model": "pilot", "content": "hello"})
+    joined = ask(daemon, "POST", "/v1/detokenize", {"model": "pilot", "tokens": cut.json["tokens"]})
+    assert joined.json["content"].strip() == "hello"
+    shown = ask(daemon, "POST", "/v1/apply-template", {"model": "pilot", "messages": HELLO})
+    assert "hello" in shown.json["prompt"]
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages"])
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ({"model": "no-such"}, 404, "not_found_error"),
+        ({}, 400, "invalid_request_error"),
+        (b"{", 400, "invalid_request_error"),
+        ({"model": "pilot"}, 400, "invalid_request_error"),
+    ],
+)
+def test_anthropics_errors(daemon: Daemon, path: str, body: object, status: int, kind: str) -> None:
+    answer = ask(daemon, "POST", path, body)
+    assert (answer.status, answer.json["type"]) == (status, "error")
+    assert answer.json["error"]["type"] == kind
+    assert answer.json["error"]["message"]
+
+
+def test_a_chat_model_asked_for_embeddings_says_what_to_do(daemon: Daemon) -> None:
+    answer = ask(daemon, "POST", "/v1/embeddings", {"model": "pilot", "input": "hi"})
+    assert answer.status == 400
+    assert "--pooling mean" in answer.json["error"]["message"]
+
+
+def test_an_image_for_a_model_that_cannot_see(daemon: Daemon) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    body = {"model": "pilot", "messages": [{"role": "user", "content": [picture]}]}
+    answer = ask(daemon, "POST", "/v1/chat/completions", body)
+    assert answer.status == 400
+    assert "cannot see images" in answer.json["error"]["message"]
+
+
+def test_a_prompt_that_is_too_long_is_refused_by_the_engine(daemon: Daemon) -> None:
+    body = {"model": "pilot", "messages": [{"role": "user", "content": "word " * 20_000}]}
+    answer = ask(daemon, "POST", "/v1/chat/completions", body)
+    assert answer.status == 400
+    assert answer.json["error"]["type"] == "exceed_context_size_error"
+
+
+@pytest.mark.parametrize("path", ENGINE_ONLY)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_else_of_an_engine_is_reachable(daemon: Daemon, method: str, path: str) -> None:
+    answer = ask(daemon, method, path, {"model": "pilot"} if method == "POST" else None)
+    assert answer.status in {400, 404, 405, 422}, (path, answer.body[:200])
