@@ -8,7 +8,8 @@ from aiohttp import web
 from stoker.api.inference import PREFIXES, preload
 from stoker.base.errors import StokerError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call
-from stoker.gateway.answer import engine_text, error_text
+from stoker.gateway.answer import error_text
+from stoker.gateway.blame import engine_text
 from stoker.wire.anthropic import fault
 
 _PATHS: Final = {

@@ -1,6 +1,6 @@
 """How an engine's answer becomes the client's: untouched, or translated by a dialect."""
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -90,65 +90,3 @@ class Passthrough:
 def error_text(error: StokerError) -> str:
     """Message and hint in one text: most clients show only that."""
     return error.message if error.hint is None else f"{error.message} ({error.hint})"
-
-
-class _EngineError(msgspec.Struct):
-    message: str = ""
-    type: str = "server_error"
-    code: Any = None
-
-
-class _EngineEnvelope(msgspec.Struct):
-    error: _EngineError
-
-
-_engine_error: Final = msgspec.json.Decoder(_EngineEnvelope)
-
-
-def engine_text(body: bytes) -> str:
-    """What an engine's error says, for dialects that need it in a form of their own."""
-    try:
-        return _engine_error.decode(body).error.message
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return body.decode(errors="replace")
-
-
-# What llama.cpp answers with a 5xx although the request is to blame, and what helps.
-_BLAMED: Final = (
-    (
-        b"image input is not supported",
-        "this model cannot see images",
-        "use a multimodal model: one packaged with its projector (mmproj)",
-    ),
-    (
-        b"audio input is not supported",
-        "this model cannot hear audio",
-        "use a multimodal model: one packaged with its projector (mmproj)",
-    ),
-    (
-        b"Pooling type 'none'",
-        "this model was not made for embeddings: it has no pooling type",
-        "use an embedding model, or: stoker configure --mode embedding MODEL -- --pooling mean",
-    ),
-    (
-        b"does not support embeddings",
-        "this model was not made for embeddings",
-        "use an embedding model",
-    ),
-    (
-        b"is too large to process",
-        "the input has more tokens than fit into one batch of this embedding model",
-        "split it into shorter pieces, or raise --ubatch-size with stoker configure",
-    ),
-)
-
-
-def blame(status: int, body: bytes) -> tuple[int, bytes]:
-    """An engine's error with the right status and with what helps; all others as they are."""
-    if status < 400:
-        return status, body
-    for mark, message, hint in _BLAMED:
-        if mark in body:
-            said = ErrorBody(f"{message} ({hint})", code="unsupported_input")
-            return 400, msgspec.json.encode(ErrorEnvelope(said))
-    return status, body

@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from stoker.gateway.answer import blame
+from stoker.gateway.blame import blame
 from stoker.gateway.outgoing import Outgoing
 
 # RFC 9110, section 7.6.1, plus what belongs to our own connection with the client.

@@ -1,0 +1,77 @@
+"""An engine's errors: what they say, and whose fault they are."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from stoker.wire.manage import ErrorBody, ErrorEnvelope
+
+
+class _EngineError(msgspec.Struct):
+    message: str = ""
+    type: str = "server_error"
+    code: Any = None
+
+
+class _EngineEnvelope(msgspec.Struct):
+    error: _EngineError
+
+
+_engine_error: Final = msgspec.json.Decoder(_EngineEnvelope)
+
+
+def engine_text(body: bytes) -> str:
+    """What an engine's error says, for dialects that need it in a form of their own."""
+    try:
+        return _engine_error.decode(body).error.message
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return body.decode(errors="replace")
+
+
+# What llama.cpp says when a request asks of a model what it cannot do, in words that help.
+_CANNOT: Final = (
+    (
+        b"image input is not supported",
+        "this model cannot see images"
+        " (use a multimodal model: one packaged with its projector, mmproj)",
+    ),
+    (
+        b"audio input is not supported",
+        "this model cannot hear audio"
+        " (use a multimodal model: one packaged with its projector, mmproj)",
+    ),
+    (
+        b"Pooling type 'none'",
+        "this model was not made for embeddings: it has no pooling type (use an embedding model,"
+        " or: stoker configure --mode embedding MODEL -- --pooling mean)",
+    ),
+    (
+        b"is too large to process",
+        "the input has more tokens than fit into one batch of this model"
+        " (split it into shorter pieces, or raise --ubatch-size with stoker configure)",
+    ),
+)
+
+# llama.cpp answers 500 to whatever its readers of requests throw; these are words of theirs, and
+# not of its computing.
+_READING: Final = re.compile(
+    rb"json\.exception|is required|must be|must have|[Uu]nsupported|not supported|[Ii]nvalid|"
+    rb"[Mm]issing|[Uu]nknown|[Ee]xpected|[Ff]ailed to parse|only one of|Cannot|template|grammar"
+)
+
+
+def blame(status: int, body: bytes) -> tuple[int, bytes]:
+    """An engine's error with the right status; known ones say what helps, others stay as said."""
+    if status < 400:
+        return status, body
+    for mark, message in _CANNOT:
+        if mark in body:
+            return 400, _encoded(message, "unsupported_input")
+    if status == 500 and _READING.search(body):
+        return 400, _encoded(engine_text(body), None)
+    return status, body
+
+
+def _encoded(message: str, code: str | None) -> bytes:
+    return msgspec.json.encode(ErrorEnvelope(ErrorBody(message, code=code)))
