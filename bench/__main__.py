@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-MEASUREMENTS = ("startup", "gateway")
+MEASUREMENTS = ("startup", "gateway", "transfer", "memory")
 
 
 def main() -> int:

@@ -51,6 +51,7 @@ class RunningRegistry:
     host: str
     storage: Path
     log: Path
+    pid: int
 
     @property
     def port(self) -> int:
@@ -117,7 +118,7 @@ def oci_registry(
             env={"OTEL_TRACES_EXPORTER": "none"},
         )
     try:
-        yield RunningRegistry(f"127.0.0.1:{_port(process, log)}", storage, log)
+        yield RunningRegistry(f"127.0.0.1:{_port(process, log)}", storage, log, process.pid)
     finally:
         process.terminate()
         try:
