@@ -20,6 +20,7 @@ from stoker.formats.gguf import GgufHeader, gguf_header
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.need import run
 from stoker.planner.describe import model_config_of
+from stoker.planner.estimate import estimate_llamacpp
 from tests.formats.files import reader_of, report, small_llama
 
 FUZZ = int(os.environ.get("STOKER_FUZZ", "1"))
@@ -41,7 +42,9 @@ def attempt(data: bytes, *, whole: bool) -> GgufHeader | None:
     start = time.perf_counter()
     try:
         header = run(gguf_header(file_size=len(data) if whole else None), reader_of(data))
-        model_config_of(facts_of_gguf(header))
+        facts = facts_of_gguf(header)
+        model_config_of(facts)
+        assert estimate_llamacpp(facts).total_host_bytes > 0
     except ParseError as error:
         tried["refused"] += 1
         refused_at = error.offset

@@ -28,6 +28,9 @@ _WINDOW_ARRAYS: Final = frozenset(
     {"gemma4", "granite-swa", "maple", "mimo2", "spark2-5", "step35", "dots3note"}
 )
 
+# Hybrids all of whose attention layers have the window, if the file names one.
+_WINDOW_EVERYWHERE: Final = frozenset({"lfm2", "lfm2moe"})
+
 # The engine's own window where the file need not (or may not) say.
 _WINDOW_DEFAULTS: Final[Mapping[str, int]] = {"gemma2": 4096, "llama4": 8192, "exaone-moe": 128}
 _WINDOW_FORCED: Final[Mapping[str, int]] = {"llama4": 8192, "smallthinker": 4096}
@@ -170,6 +173,8 @@ def _head_lengths(keys: Keys, heads: int, *, sliding: bool) -> tuple[int, int]:
 def window_of(keys: Keys) -> int:
     """Tokens a sliding layer sees; 0 when the engine lets no layer slide."""
     name = keys.architecture
+    if name in _WINDOW_EVERYWHERE:
+        return keys.number(keys.own("attention.sliding_window"))
     if name not in _WINDOW_PERIODS and name not in _WINDOW_ARRAYS:
         return 0  # qwen2, phi3, mistral: the file has a window, the engine ignores it
     if name == "exaone4" and keys.number(keys.own("block_count")) != 64:
@@ -180,12 +185,10 @@ def window_of(keys: Keys) -> int:
 
 def sliding_layers(keys: Keys, count: int) -> tuple[bool, ...]:
     """Which layers see only the window. The file's pattern is an array, or a period."""
-    if keys.architecture in {"lfm2", "lfm2moe"} and keys.number(
-        keys.own("attention.sliding_window")
-    ):
-        return (True,) * count
     if not window_of(keys):
         return (False,) * count
+    if keys.architecture in _WINDOW_EVERYWHERE:
+        return (True,) * count
     key = keys.own("attention.sliding_window_pattern")
     if isinstance(keys.value(key), Array):
         return tuple(bool(item) for item in keys.per_layer(key, count))

@@ -31,7 +31,7 @@ def attention(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
         sources = (queries, keys, parts.new(heads * layer.value_length, normed))
     out = _attend(parts, layer, sources, heads * layer.value_length)
     if _turned(parts, layer.value_length, batch.values):
-        out = parts.new(heads * layer.value_length, out, _value_turn(parts))
+        out = parts.new(heads * layer.value_length, out, _value_turn(parts, layer))
     return out
 
 
@@ -75,11 +75,11 @@ def _key_turn(parts: Parts, layer: LayerFacts) -> Node:
     side = _TURN
     while layer.key_length % (2 * side) == 0:
         side *= 2
-    return parts.input("turn of keys", F32 * side * side)
+    return parts.input("turn of keys" + _suffix(layer), F32 * side * side)
 
 
-def _value_turn(parts: Parts) -> Node:
-    return parts.input("turn of values", F32 * _TURN * _TURN)
+def _value_turn(parts: Parts, layer: LayerFacts) -> Node:
+    return parts.input("turn of values" + _suffix(layer), F32 * _TURN * _TURN)
 
 
 def _store(parts: Parts, layer: LayerFacts, normed: Node, fused: Node | None) -> None:
@@ -87,7 +87,7 @@ def _store(parts: Parts, layer: LayerFacts, normed: Node, fused: Node | None) ->
     batch, suffix = parts.batch, _suffix(layer)
     values = parts.new(layer.values_width, normed) if fused is None else fused
     if _turned(parts, layer.value_length, batch.values):
-        values = parts.new(layer.values_width, values, _value_turn(parts))
+        values = parts.new(layer.values_width, values, _value_turn(parts, layer))
     keys = _rotated(parts, layer.keys_width, normed, fused)
     if _turned(parts, layer.key_length, batch.keys):
         keys = parts.new(layer.keys_width, keys, _key_turn(parts, layer))

@@ -17,6 +17,8 @@ _NO_MIXED_INPUT: Final = frozenset(
     {"cogvlm", "deepseek4", "granite-switch", "eagle3", "dflash", "gemma4-assistant"}
 )
 
+_RESHAPED: Final = frozenset({Mixer.MAMBA, Mixer.CONVOLUTION})
+
 
 def compute_bytes(facts: ModelFacts, batch: Batch) -> int:
     """Bytes of the compute buffer when everything runs on one device."""
@@ -46,12 +48,14 @@ def _embedded(parts: Parts) -> Node:
 
 def _layer(parts: Parts, layer: LayerFacts, residual: Node, *, last: bool) -> Node:
     mixed = _mixed(parts, layer, residual)
+    reshaped = layer.mixer in _RESHAPED
     if last:
         chosen = parts.input("outputs", I32 * parts.batch.outputs)
         parts.rows = parts.batch.outputs
         mixed = parts.new(parts.width, mixed, chosen)
         residual = parts.new(parts.width, residual, chosen)
-    residual = _sum(parts, mixed, residual)
+        reshaped = False
+    residual = _sum(parts, mixed, residual, reshaped=reshaped)
     if not layer.feed_forward and not layer.expert_length:
         return residual
     normed = parts.norm(residual)
@@ -61,9 +65,10 @@ def _layer(parts: Parts, layer: LayerFacts, residual: Node, *, last: bool) -> No
     return _sum(parts, fed, residual)
 
 
-def _sum(parts: Parts, result: Node, residual: Node) -> Node:
+def _sum(parts: Parts, result: Node, residual: Node, *, reshaped: bool = False) -> Node:
+    """Takes the place of one of the two; not of a reshaped result, which is a view."""
     first = (residual, result) if parts.facts.residual_first else (result, residual)
-    return parts.new(parts.width, result, residual, reuse=first)
+    return parts.new(parts.width, result, residual, reuse=(residual,) if reshaped else first)
 
 
 def _mixed(parts: Parts, layer: LayerFacts, residual: Node) -> Node:

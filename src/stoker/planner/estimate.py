@@ -5,6 +5,7 @@ buffer follows its allocator (`graph`). docs/memory.md has the formulas and what
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from stoker.base.errors import InvalidSetting
@@ -19,9 +20,6 @@ _PAD: Final = 256
 PROCESS_BYTES: Final = 64 * 1024 * 1024
 """Resident bytes of an engine process beside all that is counted: measured 39 MB with a tiny model,
 and work space of the CPU kernels."""
-
-
-_APPROXIMATED: Final = frozenset({Mixer.OTHER, Mixer.NONE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +147,23 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         context=cells.context,
         cells=cells.per_stream,
         streams=cells.streams,
-        exact=facts.cache_known
-        and all(layer.mixer not in _APPROXIMATED for layer in facts.layers if layer.weights),
+        exact=facts.cache_known and all(map(partial(_modelled, facts), facts.layers)),
     )
+
+
+def _modelled(facts: ModelFacts, layer: LayerFacts) -> bool:
+    """Whether the graph of this layer is followed, and not guessed."""
+    match layer.mixer:
+        case Mixer.ATTENTION | Mixer.CONVOLUTION:
+            return True
+        case Mixer.LATENT:
+            return facts.latent is not None
+        case Mixer.MAMBA | Mixer.MAMBA2 | Mixer.PARALLEL:
+            return facts.recurrent is not None
+        case Mixer.NONE:
+            return not layer.weights
+        case Mixer.OTHER:
+            return False
 
 
 def cache_type(name: str) -> TensorType:
