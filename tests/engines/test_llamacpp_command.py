@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
-from stoker.engines.llamacpp import LlamaCpp, Program, find_program
+from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_program import Program, find_program
 from stoker.planner.spec import Format, Mode, RunSettings
 from tests.engines.conftest import spec_of
 
@@ -170,11 +171,13 @@ def test_which_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named, on_path = _program(tmp_path / "named"), _program(tmp_path / "bin")
     search = {"PATH": str(on_path.parent)}
     assert find_program(search) == Program("wheel")
-    assert find_program({**search, "LLAMA_SERVER_PATH": str(named)}) == Program("native", named)
+    assert find_program({**search, "LLAMA_SERVER_PATH": str(named)}) == Program(
+        "LLAMA_SERVER_PATH", named
+    )
     folder = {**search, "LLAMA_SERVER_PATH": str(named.parent)}
-    assert find_program(folder) == Program("native", named)
+    assert find_program(folder) == Program("LLAMA_SERVER_PATH", named)
     asked = {**search, "LLAMA_SERVER_PATH": "llama-server"}
-    assert find_program(asked) == Program("native", on_path)
+    assert find_program(asked) == Program("LLAMA_SERVER_PATH", on_path)
     with pytest.raises(NotInstalled, match="LLAMA_SERVER_PATH=/nowhere is neither"):
         find_program({**search, "LLAMA_SERVER_PATH": "/nowhere"})
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
@@ -190,5 +193,5 @@ def test_which_build(tmp_path: Path) -> None:
     assert wheel.version.startswith("b1")
     native = LlamaCpp({"LLAMA_SERVER_PATH": str(_program(tmp_path / "n"))}).build()
     assert native
-    assert (native.version, native.source) == ("b6789", "native")
+    assert (native.version, native.source) == ("b6789", "LLAMA_SERVER_PATH")
     assert LlamaCpp({"LLAMA_SERVER_PATH": "/nowhere"}).build() is None

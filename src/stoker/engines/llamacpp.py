@@ -1,26 +1,17 @@
 """llama.cpp: GGUF models, on CPUs and on every kind of GPU."""
 
 import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import metadata, util
 from pathlib import Path
 from typing import Final, final
 
 from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
+from stoker.engines.builds import Builds
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_failures import diagnosis_of
+from stoker.engines.llamacpp_program import NAME, Program, find_program, version_of
 from stoker.engines.spec import Build, Command, Diagnosis
-from stoker.engines.tether import tethered
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
-
-_NAME: Final = "llama.cpp"
-_WORKER: Final = Path(__file__).with_name("llamacpp_worker.py")
 
 DEFAULT_CONTEXT: Final = 8192
 """Tokens when nobody asked for more: a model trained for 128k would take gigabytes of KV cache."""
@@ -50,39 +41,31 @@ _KEPT_PREFIXES: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What to run: the wheel's worker, or a `llama-server` when that is a path."""
-
-    source: str
-    llama_server: Path | None = None
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The first words of the command."""
-        if self.llama_server is None:
-            return (sys.executable, "-I", str(_WORKER))
-        return tethered([str(self.llama_server)])
-
-
 @final
 class LlamaCpp:
-    """llama.cpp's HTTP server, from the wheel that Stoker depends on or a `llama-server` program.
+    """llama.cpp's HTTP server: an installed build, the wheel, or a `llama-server` program.
 
     `environ` is where the program is looked up and what engines may inherit from; the process's
     own when None. `threads`: how many CPU cores a model may use; llama.cpp counts them itself when
-    None, but does not see a container's CPU quota.
+    None, but does not see a container's CPU quota. `program`: use this one and look for no other.
     """
 
     def __init__(
-        self, environ: Mapping[str, str] | None = None, *, threads: int | None = None
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        threads: int | None = None,
+        builds: Builds | None = None,
+        program: Program | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._threads = threads
+        self._builds = builds
+        self._program = program
 
     @property
     def name(self) -> str:
-        return _NAME
+        return NAME
 
     @property
     def formats(self) -> frozenset[Format]:
@@ -91,12 +74,10 @@ class LlamaCpp:
     def build(self) -> Build | None:
         """The installed build that `command` would use; None when there is none. Touches disk."""
         try:
-            program = find_program(self._environ)
+            program = self._find()
         except NotInstalled:
             return None
-        path = program.llama_server
-        version = _native_version(path, path.stat().st_mtime_ns) if path else _wheel_version()
-        return Build(engine=self.name, version=version, source=program.source)
+        return Build(engine=self.name, version=version_of(program), source=program.source)
 
     def command(self, model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> Command:
         """What to start. Raises InvalidSetting, UnsupportedFormat, NotInstalled."""
@@ -107,7 +88,7 @@ class LlamaCpp:
                 hint="pull a GGUF version of the model, or choose another backend",
             )
         self.check_settings(settings)
-        program = find_program(self._environ)
+        program = self._find()
         arguments = _arguments(model, mode, settings, socket)
         threads = 1 if model.weights_size < _SMALL_MODEL else self._threads
         if threads:
@@ -128,57 +109,8 @@ class LlamaCpp:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         return diagnosis_of(exit_code, log_tail)
 
-
-def find_program(environ: Mapping[str, str]) -> Program:
-    """Whichever comes first: what LLAMA_SERVER_PATH names, the wheel, `llama-server` on PATH.
-
-    LLAMA_SERVER_PATH is a file, a directory that holds `llama-server`, or a name to look up on
-    PATH. Raises NotInstalled.
-    """
-    search = environ.get("PATH")
-    if named := environ.get("LLAMA_SERVER_PATH"):
-        path = Path(named).expanduser()
-        found = shutil.which(path / "llama-server" if path.is_dir() else path, path=search)
-        if found is None:
-            raise NotInstalled(
-                f"LLAMA_SERVER_PATH={named} is neither a llama-server nor a directory with one",
-                engine=_NAME,
-                hint="correct it, or unset it to use the built-in llama.cpp",
-            )
-        return Program("native", Path(found))
-    if util.find_spec("xllamacpp") is not None:
-        return Program("wheel")
-    if system := shutil.which("llama-server", path=search):
-        return Program("system", Path(system))
-    raise NotInstalled(
-        "llama.cpp is not installed: found neither the xllamacpp wheel nor llama-server",
-        engine=_NAME,
-        hint="pip install xllamacpp, or set LLAMA_SERVER_PATH",
-    )
-
-
-@cache
-def _wheel_version() -> str:
-    # The last part of the wheel's version is llama.cpp's build number.
-    return "b" + metadata.version("xllamacpp").rpartition(".")[2]
-
-
-@lru_cache(maxsize=4)
-def _native_version(program: Path, _modified: int) -> str:
-    """What `llama-server --version` says; asked once for every version of the file."""
-    try:
-        answer = subprocess.run(
-            [program, "--version"],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    found = re.search(rb"^version: *(\w+)", answer.stdout, re.MULTILINE)
-    return f"b{found[1].decode()}" if found else "unknown"
+    def _find(self) -> Program:
+        return self._program or find_program(self._environ, self._builds)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

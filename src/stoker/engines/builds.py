@@ -1,0 +1,184 @@
+"""Engine builds made by `install-runner`: side by side on disk, the newest good one runs.
+
+    <engines>/llama.cpp/native-b11549/build.json      the manifest: without it there is no build
+                                     /bin/python      a private environment
+
+A build is made in a staging directory and appears by one rename. Nothing is ever changed in a
+build that may be running; what is superseded goes away when the daemon starts (`sweep`).
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final, final
+
+import msgspec
+
+from stoker.base.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+_MANIFEST: Final = "build.json"
+_STAGING: Final = ".staging-"
+_KEPT: Final = 2
+"""Builds of one variant that stay: the one in use and the one to fall back to."""
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a build says of itself. `made` in unix seconds."""
+
+    engine: str
+    variant: str
+    """`native`, `vulkan`, `cuda`, `cpu`, ..."""
+    version: str
+    """As shown to people, such as `b11549`."""
+    requirement: str
+    """The package it was made of, such as `xllamacpp==2026.10.11549`."""
+    made: float
+    retired: str = ""
+    """Why it is not used any more; empty while it is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledBuild:
+    """A build on this disk."""
+
+    directory: Path
+    manifest: Manifest
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its private environment."""
+        return self.directory / "bin" / "python"
+
+    def serves(self, requirement: str) -> bool:
+        """Whether it is good and made of that package; the empty text means any."""
+        mine = self.manifest
+        return not mine.retired and requirement in ("", mine.requirement)
+
+
+@final
+class Builds:
+    """The builds under one directory. One daemon owns it; reading needs no lock."""
+
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._root = root
+        self._clock = clock
+
+    def all(self, engine: str) -> tuple[InstalledBuild, ...]:
+        """Newest first, retired ones too. Unreadable ones are left out."""
+        try:
+            names = [entry.path for entry in os.scandir(self._root / engine)]
+        except OSError:
+            return ()  # nothing was ever installed
+        found = (_read(Path(name)) for name in names)
+        builds = [build for build in found if build is not None]
+        return tuple(sorted(builds, key=lambda build: build.manifest.made, reverse=True))
+
+    def usable(self, engine: str, requirement: str = "") -> tuple[InstalledBuild, ...]:
+        """Those that `command` may use, the preferred one first: the last that was installed."""
+        return tuple(build for build in self.all(engine) if build.serves(requirement))
+
+    def staging(self, engine: str, variant: str) -> Path:
+        """The path for a new build, nothing there; what a broken attempt left is removed.
+
+        Raises StorageError.
+        """
+        path = self._root / engine / f"{_STAGING}{variant}"
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _trouble(path, error) from error
+        return path
+
+    def adopt(
+        self, staging: Path, *, engine: str, variant: str, version: str, requirement: str
+    ) -> InstalledBuild:
+        """Make a finished staging directory the preferred build. Raises StorageError."""
+        manifest = Manifest(engine, variant, version, requirement, self._clock())
+        try:
+            _write(staging, manifest)
+            target = next(
+                path
+                for number in count()
+                if not (path := staging.with_name(_name(variant, version, number))).exists()
+            )
+            staging.rename(target)
+        except OSError as error:
+            raise _trouble(staging, error) from error
+        logger.info("engine build installed engine=%s build=%s", engine, target.name)
+        return InstalledBuild(target, manifest)
+
+    def retire(self, build: InstalledBuild, reason: str) -> None:
+        """Use it no more, and remember why. Raises StorageError."""
+        logger.warning("engine build retired build=%s: %s", build.directory.name, reason)
+        try:
+            _write(build.directory, msgspec.structs.replace(build.manifest, retired=reason))
+        except OSError as error:
+            raise _trouble(build.directory, error) from error
+
+    def remove(self, engine: str) -> int:
+        """Delete all builds of an engine; how many there were. Raises StorageError."""
+        builds = self.all(engine)
+        for build in builds:
+            _delete(build.directory)
+        shutil.rmtree(self._root / engine, ignore_errors=True)
+        return len(builds)
+
+    def sweep(self, engine: str) -> None:
+        """Delete leftovers of attempts and superseded builds. Only while no engine runs."""
+        seen: dict[str, int] = {}
+        keep = set()
+        for build in self.all(engine):
+            variant = build.manifest.variant
+            seen[variant] = seen.get(variant, 0) + 1
+            if seen[variant] <= _KEPT:
+                keep.add(build.directory)
+        folder = self._root / engine
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path not in keep:
+                _delete(path)
+
+
+def _name(variant: str, version: str, number: int) -> str:
+    return f"{variant}-{version}" + (f".{number}" if number else "")
+
+
+def _read(directory: Path) -> InstalledBuild | None:
+    if directory.name.startswith("."):
+        return None
+    try:
+        manifest = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    build = InstalledBuild(directory, manifest)
+    return build if build.python.exists() else None  # its Python may have been uninstalled
+
+
+def _write(directory: Path, manifest: Manifest) -> None:
+    part = directory / f"{_MANIFEST}.part"
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    part.replace(directory / _MANIFEST)
+
+
+def _delete(path: Path) -> None:
+    """The manifest first: what is half deleted must not pass for a build."""
+    try:
+        (path / _MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    except NotADirectoryError:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _trouble(path, error) from error
+
+
+def _trouble(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write {path}: {error.strerror}", hint="check free space and permissions"
+    )
