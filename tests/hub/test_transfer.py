@@ -1,5 +1,6 @@
 """A hub's model into a real store: resume, verification, ranges."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from stoker.oci.manifest import Manifest, parse_manifest
 from stoker.store import Store
 from stoker.transfer import Cut as Pieces
 from stoker.transfer import Patience, copy
-from tests.components.hub import Answer, Cut, HubServer, IgnoreRange, Replace
+from tests.components.hub import Answer, Cut, Fault, HubServer, IgnoreRange, Replace
 from tests.hub.conftest import read
 
 QUICK = Patience(attempts=6, base=0.0, cap=0.0)
@@ -147,3 +148,35 @@ async def test_a_small_file_that_is_not_the_listed_one(
     source = await hub.repository(name)
     with pytest.raises(DigestMismatch, match="'LICENSE' is not the file that was listed"):
         await source.resolve()
+
+
+AT_HUB: list[Fault] = [Cut(20), Answer(502), Answer(429, {"Retry-After": "0"})]
+
+
+def _at_cdn(chance: random.Random, size: int) -> list[Fault]:
+    return [
+        Cut(chance.randrange(size)), Answer(503), Answer(429, {"Retry-After": "0"}), Answer(416),
+        IgnoreRange(), Answer(403), Replace(lambda data: data[:-1] + b"?"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_faults_end_in_a_whole_model_or_an_error(
+    hub: HubClient, server: HubServer, gguf: bytes, store: Store, seed: int
+) -> None:
+    chance = random.Random(seed)
+    server.add(f"Org/Faults-{seed}", {"m-Q4_K_M.gguf": gguf, "LICENSE": b"yes", "a.jinja": b"{}"})
+    for _ in range(12):
+        server.on("/blobs/", chance.choice(_at_cdn(chance, len(gguf))), server="cdn")
+        if chance.random() < 0.3:
+            server.on(chance.choice(["/resolve/", "/tree/", "/revision/"]), chance.choice(AT_HUB))
+    for _ in range(30):
+        try:
+            source = await hub.repository(f"Org/Faults-{seed}")
+            manifest = await pulled(source, store, pieces=chance.choice([1000, 1 << 40]))
+        except StokerError:
+            assert not store.entries()
+        else:
+            assert await in_store(store, manifest) == [gguf, b"{}", b"yes"]
+            return
+    pytest.fail("the faults ended, and there is still no model")

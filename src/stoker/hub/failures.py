@@ -101,7 +101,7 @@ def answer_error(
     """The error an answer stands for, by status and the hub's `X-Error-Code`.
 
     `elsewhere`: it came from a host that the hub sent us to, where 401 to 404 say nothing about the
-    model or the user's token (an expired signature answers 403). Bodies are not looked at.
+    model or the user's token (it means that its signature has expired). Bodies are not looked at.
     """
     code = headers.get("X-Error-Code", "")
     said = headers.get("X-Error-Message", "")
@@ -135,8 +135,8 @@ def answer_error(
 
 
 def _elsewhere(status: int, what: str, host: str) -> RemoteError:
-    if status in {401, 403, 404, 410}:
-        # Signed addresses expire; asking the hub again gives a fresh one.
+    if status in {400, 401, 403, 404, 410}:
+        # Signed addresses expire (S3 says 400 or 403); asking the hub again gives a fresh one.
         return Broken(f"{what}: {host} answered with status {status}", origin=host, status=status,
                       hint="try again; what has arrived is kept")  # fmt: skip
     return HubError(f"{what}: {host} answered with status {status}", origin=host, status=status)
