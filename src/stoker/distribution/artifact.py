@@ -29,11 +29,13 @@ class Artifact:
     manifest: Manifest
     config: bytes
     files: Mapping[Digest, FileLayer]
+    raw: bytes | None = None
+    """The manifest as somebody else wrote it."""
 
     @property
     def document(self) -> bytes:
-        """The manifest's one encoding."""
-        return manifest_bytes(self.manifest)
+        """The manifest's bytes: its own, or our one encoding."""
+        return manifest_bytes(self.manifest) if self.raw is None else self.raw
 
     @property
     def descriptor(self) -> Descriptor:

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Final, Self, final
 
 from stoker.base.errors import CorruptStore, ModelNotFound, ParseError, SizeMismatch, StorageError
 from stoker.oci.descriptor import Descriptor
-from stoker.oci.digest import Digest, split_digest
+from stoker.oci.digest import Digest, hasher_for, split_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.store.adopt import Adoption, Stamp, adopt
 from stoker.store.durable import disk_errors
@@ -202,12 +202,21 @@ def _size_of(path: Path) -> int:
         return path.stat().st_size
 
 
-def hash_matches(path: Path, digest: Digest) -> bool:
-    """True when the file's content has this digest. Blocks. Raises StorageError."""
-    algorithm, encoded = split_digest(digest)
+def hash_matches(
+    path: Path, digest: Digest, *, hashed: Callable[[int], None] = lambda _: None
+) -> bool:
+    """True when the file's content has this digest; `hashed` is told of bytes as they are read.
+
+    Blocks. Raises StorageError.
+    """
+    hasher = hasher_for(digest)
+    buffer = memoryview(bytearray(READ))
     try:
-        with disk_errors("read", path), path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest() == encoded
+        with disk_errors("read", path), path.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                hasher.update(buffer[:count])
+                hashed(count)
+            return hasher.hexdigest() == split_digest(digest)[1]
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return False

@@ -1,6 +1,6 @@
 """The store: models as an OCI Image Layout on disk, safe for several processes at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Self, final
 
@@ -135,13 +135,21 @@ class Store:
             self._index.change(lambda _: Index(()))
         return collect(self._layout, self._lock, self._index, everything=True)
 
-    def fsck(self, *, deep: bool = False, repair: bool = False) -> Report:
+    def fsck(
+        self,
+        *,
+        deep: bool = False,
+        repair: bool = False,
+        only: Container[Digest] | None = None,
+        hashed: Callable[[int], None] = lambda _: None,
+    ) -> Report:
         """Check the structure, with `deep` every byte; `repair` sets bad content aside.
 
-        After a repair nothing listed misses a byte. Raises StorageError, Locked.
+        `only` limits what `deep` reads; `hashed` is told of bytes as they are read. After a repair
+        nothing listed misses a byte. Raises StorageError, Locked.
         """
         check = Check(self._layout, self._lock, self._index, self.blobs)
-        return check.run(deep=deep, repair=repair)
+        return check.run(deep=deep, repair=repair, only=only, hashed=hashed)
 
     def disk_usage(self) -> int:
         """Bytes of all files; a blob and its names in views count once. Raises StorageError."""
