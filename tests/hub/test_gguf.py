@@ -1,17 +1,39 @@
 """A GGUF repository as a Source, end to end over HTTP."""
 
 import hashlib
+from pathlib import Path
 
+import numpy as np
 import pytest
+from gguf import GGUFWriter
 
-from stoker.base.errors import ModelNotFound
+from stoker.base.errors import ModelNotFound, UnsupportedFormat
 from stoker.hub import HubClient
+from stoker.library.files import Role, files_of
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import parse_manifest
 from stoker.oci.modelconfig import parse_config
+from stoker.store import Store
+from stoker.transfer import copy
 from tests.components.hub import HubServer
 from tests.hub.conftest import read
+
+
+def small_gguf(path: Path, keys: dict[str, str | int]) -> bytes:
+    """A header with these keys and one tensor."""
+    writer = GGUFWriter(path, "llama")
+    for key, value in keys.items():
+        if isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_uint16(key, value)
+    writer.add_tensor("blk.0.attn_q.weight", np.ones((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.read_bytes()
 
 
 async def test_a_repository_becomes_an_artifact(
@@ -123,3 +145,32 @@ async def test_renamed_repositories(
     source = await hub.repository(f"old/{name[4:]}")
     await source.resolve()
     assert server.count("/tree/") == 1
+
+
+async def test_an_adapter_is_no_model(
+    hub: HubClient, server: HubServer, name: str, tmp_path: Path
+) -> None:
+    adapter = small_gguf(tmp_path / "lora.gguf", {"general.type": "adapter"})
+    server.add(name, {"lora-F16.gguf": adapter})
+    source = await hub.repository(name)
+    with pytest.raises(UnsupportedFormat, match=r"'lora-F16.gguf' is only the adapter of a model"):
+        await source.resolve()
+
+
+async def test_shards_in_a_folder_reach_the_engine_side_by_side(
+    hub: HubClient, server: HubServer, name: str, tmp_path: Path
+) -> None:
+    shards = [f"Q8_0/m-{n:05d}-of-00002.gguf" for n in (1, 2)]
+    contents = [
+        small_gguf(tmp_path / f"{n}.gguf", {"split.no": n, "split.count": 2}) for n in (0, 1)
+    ]
+    files = dict(zip(shards, contents, strict=True))
+    server.add(name, {**files, "mmproj-F16.gguf": b"eyes"})
+    source = await hub.repository(name, selection="Q8_0")
+    store = Store.open(tmp_path / "models")
+    root = await source.resolve()
+    laid_out = files_of(await copy(source, store.blobs, root))
+    names = [(file.path, file.descriptor) for file in laid_out if file.descriptor]
+    view = store.view(root.digest, names)
+    assert [(view / path).read_bytes() for path in shards] == contents
+    assert [file.role for file in laid_out] == [Role.WEIGHTS, Role.WEIGHTS, Role.MMPROJ]

@@ -7,8 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar, final
 
-from stoker.base.errors import DigestMismatch, HubError, ModelNotFound, ParseError, StokerError
-from stoker.formats.facts import ModelFacts
+from stoker.base.errors import (
+    DigestMismatch,
+    HubError,
+    ModelNotFound,
+    ParseError,
+    StokerError,
+    UnsupportedFormat,
+)
+from stoker.formats.facts import Kind, ModelFacts
 from stoker.formats.gguf import gguf_header
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.hfconfig import parse_hfconfig
@@ -119,6 +126,12 @@ class HubSource:
     async def _build(self) -> Descriptor:
         layers = await _each(self._selection.files, self._layer)
         facts = await self._facts()
+        if facts.kind in {Kind.ADAPTER, Kind.PROJECTOR}:
+            raise UnsupportedFormat(
+                f"{self._info.name}: {self._selection.weights[0].path!a} is only the"
+                f" {facts.kind.value} of a model",
+                hint="pull the repository of the model that it belongs to",
+            )
         self._warnings = facts.warnings
         gguf = self._selection.format is FileClass.GGUF
         config = docker_config_bytes(
