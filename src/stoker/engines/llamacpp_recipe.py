@@ -1,0 +1,228 @@
+"""How llama.cpp is compiled for this machine, from the source package that belongs to our wheel.
+
+The wheel must run everywhere and therefore uses no instructions newer than AVX2; compiled here, the
+same sources use all that this processor has, or a GPU. Everything comes from the Python package
+registry that pip is configured for: no other download.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stoker.base.errors import InvalidSetting, NotInstalled
+from stoker.engines.llamacpp_program import NAME, REQUIREMENT, VERSION
+from stoker.engines.llamacpp_worker import WHEEL_VERSION
+from stoker.engines.machine import Machine
+from stoker.engines.recipe import Places, Recipe, Step, environment_step
+
+_GIB: Final = 1024**3
+_MEMORY_PER_JOB: Final = _GIB
+"""What one compiler takes on llama.cpp's largest files."""
+
+# Fetched from elsewhere at build time and needed for nothing Stoker uses: TLS towards hubs, another
+# grammar engine (llama.cpp has its own), and the Web UI.
+_CMAKE: Final = (
+    "-DLLAMA_LLGUIDANCE=OFF", "-DLLAMA_BUILD_BORINGSSL=OFF",
+    "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF",
+)  # fmt: skip
+
+_UNPACK: Final = """
+import os, sys, tarfile
+archive, target = sys.argv[1:]
+with tarfile.open(archive) as file:
+    file.extractall(target + ".part", filter="data")
+os.rename(target + ".part", target)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kit:
+    """What a kind of GPU needs. `packages`: package manager to what provides the tool."""
+
+    variant: str
+    switch: Mapping[str, str]
+    disk: int
+    tool: str = ""
+    what: str = ""
+    packages: Mapping[str, str] | None = None
+    elsewhere: str = ""
+    """Advice where no package manager has it."""
+
+
+_KITS: Final[Mapping[str, _Kit]] = {
+    "none": _Kit("native", {}, 2 * _GIB),
+    "metal": _Kit("metal", {}, 2 * _GIB),
+    "vulkan": _Kit(
+        "vulkan",
+        {"XLLAMACPP_BUILD_VULKAN": "1"},
+        3 * _GIB,
+        "glslc",
+        "Vulkan's shader compiler and headers",
+        {
+            "apt-get": "glslc libvulkan-dev spirv-headers",
+            "dnf": "glslc vulkan-devel spirv-headers-devel",
+            "pacman": "shaderc vulkan-headers vulkan-icd-loader spirv-headers",
+        },
+        "install the Vulkan SDK",
+    ),
+    "cuda": _Kit(
+        "cuda",
+        {"XLLAMACPP_BUILD_CUDA": "1"},
+        8 * _GIB,
+        "nvcc",
+        "NVIDIA's CUDA toolkit",
+        {"apt-get": "nvidia-cuda-toolkit", "pacman": "cuda"},
+        "install the CUDA toolkit",
+    ),
+    "rocm": _Kit(
+        "rocm",
+        {"XLLAMACPP_BUILD_HIP": "1"},
+        8 * _GIB,
+        "hipconfig",
+        "AMD's HIP development kit",
+        {"apt-get": "hipcc", "dnf": "rocm-hip-devel hipblas-devel", "pacman": "rocm-hip-sdk"},
+        "install ROCm",
+    ),
+}
+GPUS: Final = (*_KITS, "auto")
+
+_COMPILERS: Final = {
+    "apt-get": "g++ make", "dnf": "gcc-c++ make", "zypper": "gcc-c++ make", "apk": "build-base",
+    "pacman": "base-devel",
+}  # fmt: skip
+_INSTALL: Final = {
+    "apt-get": "sudo apt-get install -y", "dnf": "sudo dnf install -y", "apk": "sudo apk add",
+    "zypper": "sudo zypper install -y", "pacman": "sudo pacman -S --needed",
+}  # fmt: skip
+
+
+def llamacpp_recipe(
+    gpu: str, machine: Machine, places: Places, environ: Mapping[str, str]
+) -> Recipe:
+    """The steps of one build. Raises InvalidSetting, and NotInstalled when a tool is missing."""
+    kit = _KITS[_choose(gpu, machine)]
+    _check_tools(kit, machine)
+    key = f"{WHEEL_VERSION}-{kit.variant}"
+    archive = places.cache / f"xllamacpp-{WHEEL_VERSION}.tar.gz"
+    sources, wheels = places.cache / f"sources-{key}", places.cache / f"wheels-{key}"
+    pip = (places.environment_python, "-I", "-m", "pip")
+    made = wheels / "xllamacpp-*.whl"
+    nice = ("nice", "-n", "10") if "nice" in machine.tools else ()
+    steps = (
+        environment_step(places),
+        *_fetch_tools(machine, pip, made),
+        Step(
+            "fetching llama.cpp's sources",
+            (*pip, "download", "--no-deps", "--no-binary", "xllamacpp", "--dest",
+             str(places.cache), REQUIREMENT),
+            makes=(archive, made),
+        ),
+        Step(
+            "unpacking them",
+            (places.python, "-I", "-c", _UNPACK, str(archive), str(sources)),
+            makes=(sources, made),
+        ),
+        # In a directory that stays: what was compiled before an interruption is not compiled again.
+        Step(
+            "compiling llama.cpp",
+            (*nice, *pip, "wheel", "--verbose", "--no-deps", "--no-cache-dir", "--wheel-dir",
+             str(wheels), str(sources / f"xllamacpp-{WHEEL_VERSION}")),
+            _compile_environment(kit, machine, places, environ),
+            makes=(made,),
+        ),
+        Step(
+            "installing it",
+            (*pip, "install", "--no-deps", "--no-index", "--find-links", str(wheels), REQUIREMENT),
+        ),
+    )  # fmt: skip
+    return Recipe(
+        engine=NAME,
+        variant=kit.variant,
+        version=VERSION,
+        requirement=REQUIREMENT,
+        steps=steps,
+        disk=kit.disk,
+        memory=_MEMORY_PER_JOB * 3 // 2,
+        scratch=(sources,),
+        kept=(wheels,),
+    )
+
+
+def _choose(gpu: str, machine: Machine) -> str:
+    """The key of the kit. Raises InvalidSetting."""
+    apple = machine.system == "darwin" and machine.processor == "arm64"
+    if gpu == "auto":
+        if machine.nvidia and "nvcc" in machine.tools:
+            return "cuda"
+        return "metal" if apple else "none"
+    if gpu not in _KITS:
+        raise InvalidSetting(
+            f'unknown GPU specification: "{gpu}"', hint=f"llama.cpp knows {', '.join(GPUS)}"
+        )
+    if gpu == "metal" and not apple:
+        raise InvalidSetting("Metal is for Macs with Apple's own processors")
+    if machine.system not in ("linux", "darwin"):
+        raise InvalidSetting(
+            f"llama.cpp cannot be compiled here yet ({machine.system})",
+            hint="download a release of llama.cpp and set LLAMA_SERVER_PATH to it",
+        )
+    return gpu
+
+
+def _check_tools(kit: _Kit, machine: Machine) -> None:
+    """Raises NotInstalled with the command that installs what is missing."""
+    compiler = any(name in machine.tools for name in ("c++", "g++", "clang++"))
+    toolkit = not kit.tool or kit.tool in machine.tools
+    if compiler and toolkit:
+        return
+    lacking = " and ".join(
+        what for what, there in (("a C++ compiler", compiler), (kit.what, toolkit)) if not there
+    )
+    raise NotInstalled(
+        f"compiling llama.cpp ({kit.variant}) needs {lacking}, not found on this machine",
+        engine=NAME,
+        hint=_advice(kit, machine, compiler=compiler, toolkit=toolkit),
+    )
+
+
+def _advice(kit: _Kit, machine: Machine, *, compiler: bool, toolkit: bool) -> str:
+    if machine.system == "darwin":
+        return "xcode-select --install" if not compiler else "brew install shaderc vulkan-headers"
+    manager = next((name for name in _INSTALL if name in machine.tools), "")
+    packages = [] if compiler else [_COMPILERS.get(manager, "")]
+    if not toolkit:
+        packages.append((kit.packages or {}).get(manager, ""))
+    if not manager or "" in packages:
+        return kit.elsewhere if compiler else "install g++ or clang++, then try again"
+    return f"{_INSTALL[manager]} {' '.join(packages)}"
+
+
+def _fetch_tools(machine: Machine, pip: tuple[str, ...], made: Path) -> tuple[Step, ...]:
+    """CMake and ninja are in the Python registry too: no reason to ask anybody for them."""
+    missing = [
+        name
+        for name, needed in (("cmake", True), ("ninja", "make" not in machine.tools))
+        if needed and name not in machine.tools
+    ]
+    title = f"fetching {' and '.join(missing)}"
+    return (Step(title, (*pip, "install", *missing), makes=(made,)),) if missing else ()
+
+
+def _compile_environment(
+    kit: _Kit, machine: Machine, places: Places, environ: Mapping[str, str]
+) -> dict[str, str]:
+    # What the user wants for CMake comes last and therefore wins.
+    wanted = shlex.split(environ.get("CMAKE_ARGS", ""))
+    path = [str(places.staging / "bin"), environ.get("PATH", "")]
+    if tool := machine.tools.get(kit.tool):
+        path.append(str(Path(tool).parent))
+    jobs = max(1, min(machine.cores, machine.memory // _MEMORY_PER_JOB))
+    return {
+        **kit.switch,
+        **({} if "make" in machine.tools else {"CMAKE_GENERATOR": "Ninja"}),
+        "CMAKE_ARGS": shlex.join([*_CMAKE, *wanted]),
+        "NPROC": str(jobs),
+        "PATH": ":".join(path),
+    }
