@@ -6,6 +6,8 @@ from stoker.api.engines import EngineRoutes
 from stoker.api.inference import InferenceRoutes
 from stoker.api.logs import LogRoutes
 from stoker.api.models import ModelRoutes
+from stoker.api.ollama import OllamaRoutes
+from stoker.api.ollama_models import OllamaModelRoutes
 from stoker.api.transfer import TransferRoutes
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "InferenceRoutes",
     "LogRoutes",
     "ModelRoutes",
+    "OllamaModelRoutes",
+    "OllamaRoutes",
     "TransferRoutes",
     "build_app",
 ]

@@ -36,7 +36,8 @@ async def stream_progress(request: web.Request, transfer: Transfer) -> web.Strea
     except StokerError as error:
         if response is None:
             raise
-        failed = Progress("error", f"Error: {error.message}")
+        hint = error.hint or msgspec.UNSET
+        failed = Progress("error", f"Error: {error.message}", code=error.code, hint=hint)
         await response.write(_encode(failed, as_json=as_json))
     if response is None:
         response = await _begin(request, as_json=as_json)

@@ -15,6 +15,8 @@ from stoker.api import (
     InferenceRoutes,
     LogRoutes,
     ModelRoutes,
+    OllamaModelRoutes,
+    OllamaRoutes,
     TransferRoutes,
     build_app,
 )
@@ -29,6 +31,7 @@ from stoker.engines.llamacpp import LlamaCpp
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
 from stoker.hardware.host import usable_cores, usable_memory
+from stoker.hub import HubClient
 from stoker.library import Library
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
@@ -72,6 +75,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 engine_log=engine_log,
             ) as scheduler,
             RegistryClient() as registries,
+            HubClient() as hub,
             Jobs() as jobs,
         ):
             gateway = Gateway(
@@ -83,7 +87,10 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 limits=Limits(),
             )
             puller = Puller(
-                store, jobs, Fetcher(store, registries), default_registry=config.default_registry
+                store,
+                jobs,
+                Fetcher(store, registries, hub),
+                default_registry=config.default_registry,
             )
             app = build_app(
                 TransferRoutes(store, library),
@@ -97,6 +104,8 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 ),
                 InferenceRoutes(gateway, library),
                 AnthropicRoutes(gateway),
+                OllamaRoutes(gateway, library, scheduler),
+                OllamaModelRoutes(library, puller, scheduler),
                 LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
             )
             yield Daemon(app, scheduler)

@@ -29,29 +29,23 @@ def engine_text(body: bytes) -> str:
         return body.decode(errors="replace")
 
 
-# What llama.cpp says when a request asks of a model what it cannot do, in words that help.
-_CANNOT: Final = (
-    (
-        b"image input is not supported",
-        "this model cannot see images"
-        " (use a multimodal model: one packaged with its projector, mmproj)",
-    ),
-    (
-        b"audio input is not supported",
-        "this model cannot hear audio"
-        " (use a multimodal model: one packaged with its projector, mmproj)",
-    ),
-    (
-        b"Pooling type 'none'",
-        "this model was not made for embeddings: it has no pooling type (use an embedding model,"
-        " or: stoker configure --mode embedding MODEL -- --pooling mean)",
-    ),
-    (
-        b"is too large to process",
-        "the input has more tokens than fit into one batch of this model"
-        " (split it into shorter pieces, or raise --ubatch-size with stoker configure)",
-    ),
+_NO_PROJECTOR: Final = "use a multimodal model: one packaged with its projector, mmproj"
+_NO_POOLING: Final = (
+    "this model was not made for embeddings: it has no pooling type (use an embedding model, or:"
+    " stoker configure --mode embedding MODEL -- --pooling mean)"
 )
+_TOO_LONG: Final = (
+    "the input has more tokens than fit into one batch of this model (split it into shorter"
+    " pieces, or raise --ubatch-size with stoker configure)"
+)
+
+# What llama.cpp says when a request asks of a model what it cannot do, and words that help.
+_CANNOT: Final = {
+    b"image input is not supported": f"this model cannot see images ({_NO_PROJECTOR})",
+    b"audio input is not supported": f"this model cannot hear audio ({_NO_PROJECTOR})",
+    b"Pooling type 'none'": _NO_POOLING,
+    b"is too large to process": _TOO_LONG,
+}
 
 # llama.cpp answers 500 to whatever its readers of requests throw; these are words of theirs, and
 # not of its computing.
@@ -65,7 +59,7 @@ def blame(status: int, body: bytes) -> tuple[int, bytes]:
     """An engine's error with the right status; known ones say what helps, others stay as said."""
     if status < 400:
         return status, body
-    for mark, message in _CANNOT:
+    for mark, message in _CANNOT.items():
         if mark in body:
             return 400, _encoded(message, "unsupported_input")
     if status == 500 and _READING.search(body):

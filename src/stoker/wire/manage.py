@@ -65,13 +65,15 @@ class ProgressLayer(msgspec.Struct):
 
 
 class Progress(msgspec.Struct):
-    """One line of a pull or push."""
+    """One line of a pull or push. `code` and `hint` are ours and come with errors only."""
 
     type: Literal["progress", "success", "warning", "error"]
     message: str
     total: int = 0
     layer: ProgressLayer = msgspec.field(default_factory=ProgressLayer)
     mode: Literal["pull", "push"] = "pull"
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    hint: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class CreateModel(msgspec.Struct, rename={"bearer_token": "bearer-token"}, omit_defaults=True):
