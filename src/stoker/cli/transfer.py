@@ -56,7 +56,10 @@ def _named(verb: str, model: str) -> Iterator[None]:
     try:
         yield
     except DaemonError as error:
-        error.args = (f"Failed to {verb} model: {refusal(f'{verb}ing {model}', error)}",)
+        text = refusal(f"{verb}ing {model}", error)
+        # The far side's own sentence may begin with the same words.
+        said = text.lower().startswith(f"failed to {verb} model")
+        error.args = (text if said else f"Failed to {verb} model: {text}",)
         raise
 
 

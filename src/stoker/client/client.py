@@ -197,7 +197,11 @@ class Client:
             record = self._decode(line, Progress)
             if record.type == "error":
                 raise DaemonError(
-                    record.message.removeprefix("Error: "), origin=str(self.endpoint), status=200
+                    record.message.removeprefix("Error: "),
+                    origin=str(self.endpoint),
+                    status=200,
+                    remote_code=record.code or "",
+                    hint=record.hint or None,
                 )
             yield record
 

@@ -6,11 +6,12 @@ from stoker.base.errors import CorruptStore, ParseError
 from stoker.base.units import binary_size
 from stoker.distribution.jobs import Notify
 from stoker.distribution.report import Reporter
+from stoker.hub import HubClient, HubSource
 from stoker.oci.content import Source
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import MAX_METADATA, Manifest, parse_manifest
 from stoker.oci.modelconfig import check_config_type, parse_config
-from stoker.oci.reference import Reference
+from stoker.oci.reference import DEFAULT_TAG, Reference, hub_repository
 from stoker.registry.client import RegistryClient
 from stoker.registry.credentials import Secret
 from stoker.store import Store
@@ -20,20 +21,37 @@ from stoker.wire.manage import Progress
 
 @final
 class Fetcher:
-    """Pulls from OCI registries."""
+    """Pulls from OCI registries and from Hugging Face."""
 
-    def __init__(self, store: Store, registries: RegistryClient) -> None:
+    def __init__(self, store: Store, registries: RegistryClient, hub: HubClient) -> None:
         self._store = store
         self._registries = registries
+        self._hub = hub
 
     async def __call__(
         self, reference: Reference, text: str, *, bearer: str | None, notify: Notify
     ) -> None:
         """Pull and name a model. What arrived before a failure is kept for the next attempt."""
-        del text
-        secret = Secret(bearer) if bearer else None
-        source = self._registries.repository(reference, bearer=secret)
-        await pull_from(source, reference, self._store, notify)
+        if reference.is_hub:
+            source = await self._of_hub(reference, text, bearer, notify)
+            await pull_from(source, reference, self._store, notify)
+        else:
+            secret = Secret(bearer) if bearer else None
+            repository = self._registries.repository(reference, bearer=secret)
+            await pull_from(repository, reference, self._store, notify)
+
+    async def _of_hub(
+        self, reference: Reference, text: str, token: str | None, notify: Notify
+    ) -> HubSource:
+        notify(Progress("progress", "Fetching file list..."))
+        # The tag of a hub name chooses a quantization; there are no tags in OCI's sense.
+        wanted = None if reference.tag == DEFAULT_TAG else reference.tag
+        repository = hub_repository(text)
+        source = await self._hub.repository(repository, selection=wanted, token=token)
+        await source.resolve()
+        for note in source.notes:
+            notify(Progress("progress", note))
+        return source
 
 
 async def pull_from(source: Source, reference: Reference, store: Store, notify: Notify) -> None:
