@@ -53,7 +53,7 @@ class FileBody:
         if not chunk:
             raise CorruptStore(
                 f"{self._path} ends at byte {self._position}, {self._end} were expected",
-                hint="`stoker fsck --repair`, then pull the model again",
+                hint="`stoker verify --repair`, then pull the model again",
             )
         self._position += len(chunk)
         if self._position < self._end:
@@ -112,7 +112,7 @@ class BlobStore:
                 f"{descriptor.digest}: {descriptor.size} bytes, at most {MAX_METADATA} are read"
             )
         path = self.path_of(descriptor.digest)
-        hint = "`stoker fsck --repair`, then pull the model again"
+        hint = "`stoker verify --repair`, then pull the model again"
         try:
             with disk_errors("read", path), path.open("rb") as file:
                 data = file.read(descriptor.size + 1)
@@ -145,7 +145,7 @@ class BlobStore:
         if not self.has(descriptor):
             raise CorruptStore(
                 f"{descriptor.digest} is not here in full length",
-                hint="`stoker fsck --repair`, then pull the model again",
+                hint="`stoker verify --repair`, then pull the model again",
             )
         end = descriptor.size if length is None else min(descriptor.size, at + length)
         async with open_file(path, at, end) as body:

@@ -40,7 +40,7 @@ def storage_error(error: OSError, doing: str, path: Path) -> StorageError:
             hint="the store must be writable for you: check its owner and mount,"
             " or set MODELS_PATH to another directory",
         )
-    return StorageError(what, hint="check the disk; `stoker fsck` tells whether models suffered")
+    return StorageError(what, hint="check the disk; `stoker verify` tells whether models suffered")
 
 
 def _free_at(path: Path) -> str:

@@ -89,7 +89,7 @@ class _Graph:
             if digest in self._listed:
                 raise CorruptStore(
                     f"the manifest {digest} is missing or damaged; nothing was collected",
-                    hint="`stoker fsck --repair` first",
+                    hint="`stoker verify --repair` first",
                 ) from error
         else:
             found = {blob.digest for blob in manifest.blobs}

@@ -137,7 +137,7 @@ class IndexFile:
         except ParseError as error:
             raise CorruptStore(
                 f"{self._layout.index} is damaged: {error.message}",
-                hint="`stoker fsck --repair` lists again what is complete",
+                hint="`stoker verify --repair` lists again what is complete",
             ) from error
         stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
         result = _Read(stamp, index, entries_of(index))

@@ -120,7 +120,7 @@ def _place(layout: Layout, descriptor: Descriptor, target: Path) -> None:
     if not is_present(layout, descriptor.digest, descriptor.size):
         raise CorruptStore(
             f"{descriptor.digest} is not here in full length",
-            hint="`stoker fsck --repair`, then pull the model again",
+            hint="`stoker verify --repair`, then pull the model again",
         )
     blob = layout.blob(descriptor.digest)
     target.parent.mkdir(parents=True, exist_ok=True)
