@@ -94,7 +94,8 @@ class TarParser:
 
     def close(self) -> None:
         """Raises ParseError when the archive ends in the middle of something."""
-        if not self._ended and (self._left or self._header or self._name is not None):
+        inside = self._left or self._padding or self._header or self._name is not None
+        if inside and not self._ended:
             raise self._error("the archive ends in the middle of a file; it is incomplete")
 
     def _begin(self, block: bytes) -> Member | None:
