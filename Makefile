@@ -26,7 +26,7 @@ $(VENV)/.dev: $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run
-	@$(BIN)/stoker run pilot "What is Stoker, and how do I pull a model?"
+	@$(BIN)/stoker run pilot "What is Stoker?"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
