@@ -7,6 +7,7 @@ from aiohttp import web
 
 import stoker
 from stoker.api.middleware import identify, translate_errors
+from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.views import json_response
 from stoker.wire.manage import Version
 
@@ -19,9 +20,11 @@ class Routes(Protocol):
         ...
 
 
-def build_app(*trees: Routes) -> web.Application:
+def build_app(policy: Policy, *trees: Routes) -> web.Application:
     """The application; the daemon puts it on its listeners."""
-    app = web.Application(middlewares=[identify, translate_errors])
+    app = web.Application(middlewares=[identify])
+    Gatekeeper(policy).install(app)
+    app.middlewares.append(translate_errors)
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])
     for tree in trees:
         app.add_routes(list(tree.routes()))

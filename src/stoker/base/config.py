@@ -25,7 +25,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the daemon runs with. `memory_budget` in bytes, 0 means: what the machine has."""
+    """What the daemon runs with. `memory_budget` in bytes, 0 means: what the machine has.
+
+    `allowed_origins` and `allowed_hosts`: web pages that may talk to the daemon, and names it goes
+    by, beside local ones.
+    """
 
     host: str
     port: int
@@ -33,6 +37,8 @@ class Config:
     default_registry: str
     llama_server: str
     memory_budget: int
+    allowed_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
 
@@ -79,6 +85,14 @@ def _bytes(value: object) -> int:
     return count
 
 
+def _list(value: object) -> tuple[str, ...]:
+    """A comma list, as in an environment variable, or a list of texts, as in the file."""
+    texts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("a list of texts")
+    return tuple(text.strip() for text in texts if text.strip())
+
+
 _KEYS: Final = (
     _Key("host", "127.0.0.1", _text, ("STOKER_LISTEN_HOST",)),
     _Key("port", DEFAULT_PORT, _port, ("MODEL_RUNNER_PORT",)),
@@ -86,6 +100,8 @@ _KEYS: Final = (
     _Key("default_registry", "docker.io", _text, ("DEFAULT_REGISTRY",)),
     _Key("llama_server", "", _text, ("LLAMA_SERVER_PATH",)),
     _Key("memory_budget", 0, _bytes, ("STOKER_MEMORY_BUDGET",)),
+    _Key("allowed_origins", (), _list, ("DMR_ORIGINS",)),
+    _Key("allowed_hosts", (), _list, ("STOKER_ALLOWED_HOSTS",)),
 )
 
 

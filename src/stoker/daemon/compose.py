@@ -20,6 +20,8 @@ from stoker.api import (
     TransferRoutes,
     build_app,
 )
+from stoker.api.origins import Policy
+from stoker.api.runners import RunnerRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
 from stoker.distribution import Puller
@@ -27,7 +29,9 @@ from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
 from stoker.engines import Engine, LocalLauncher, reap_orphans
-from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.builds import Builds
+from stoker.engines.registry import known_engines
+from stoker.engines.workshop import Workshop, sample_spec
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
 from stoker.hardware.host import usable_cores, usable_memory
@@ -60,10 +64,14 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
     engine_log = EngineLog(paths.logs)
-    engines = _engines(config)
+    environ = _environ(config)
+    builds = Builds(paths.engines)
+    engines = known_engines(environ, builds=builds, threads=usable_cores())
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
     await asyncio.to_thread(reap_orphans, paths.run)
+    for name in engines:
+        await asyncio.to_thread(builds.sweep, name)
     try:
         async with (
             Upstreams() as upstreams,
@@ -93,6 +101,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 default_registry=config.default_registry,
             )
             app = build_app(
+                Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 EngineRoutes(
@@ -113,10 +122,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
         engine_log.close()
 
 
-def _engines(config: Config) -> dict[str, Engine]:
-    """All engines by name; for a format that several read, the first is the default."""
+def _environ(config: Config) -> dict[str, str]:
+    """What engines look for programs in."""
     environ = dict(os.environ)
     if config.llama_server:
         environ["LLAMA_SERVER_PATH"] = config.llama_server
-    llamacpp = LlamaCpp(environ, threads=usable_cores())
-    return {llamacpp.name: llamacpp}
+    return environ
