@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,8 @@ def blocks(language: str) -> list[str]:
 
 
 def transcript() -> list[tuple[str, str]]:
-    return [
-        m.group("command", "output") for block in blocks("console") for m in COMMAND.finditer(block)
-    ]
+    found = chain.from_iterable(COMMAND.finditer(block) for block in blocks("console"))
+    return [(str(match["command"]), str(match["output"])) for match in found]
 
 
 def test_the_transcript(daemon: Daemon) -> None:
