@@ -1,4 +1,4 @@
-"""`/engines`: status, ps, df, unload, configure."""
+"""`/engines`: ps, df, unload, configure."""
 
 import asyncio
 import shlex
@@ -40,18 +40,12 @@ class EngineRoutes:
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
-        yield web.get("/engines/status", self.status)
         yield web.get("/engines/ps", self.ps)
         yield web.get("/engines/df", self.df)
         yield web.post("/engines/unload", self.unload)
         yield web.get("/engines/_configure", self.configured)
         yield web.post("/engines/_configure", self.configure)
         yield web.post("/engines/{engine}/_configure", self.configure)
-
-    async def status(self, request: web.Request) -> web.StreamResponse:
-        """Every known engine and whether it can run models."""
-        del request
-        return json_response({name: _status(self._engines[name]) for name in sorted(self._engines)})
 
     async def ps(self, request: web.Request) -> web.StreamResponse:
         del request
@@ -119,11 +113,6 @@ class EngineRoutes:
             return self._engines[named]
         able = (engine for engine in self._engines.values() if kind in engine.formats)
         return next(able, next(iter(self._engines.values())))
-
-
-def _status(engine: Engine) -> str:
-    build = engine.build()
-    return f"Running: {engine.name} {build.version}" if build else "Not Installed"
 
 
 def _resident(pid: int | None) -> int:

@@ -25,13 +25,14 @@ from stoker.api.runners import RunnerRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
 from stoker.distribution import Puller
+from stoker.distribution.bundled import pilot_file
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
-from stoker.engines import Engine, LocalLauncher, reap_orphans
+from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
 from stoker.engines.registry import known_engines
-from stoker.engines.workshop import Workshop, sample_spec
+from stoker.engines.workshop import Workshop, kinds
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
 from stoker.hardware.host import usable_cores, usable_memory
@@ -115,6 +116,14 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 AnthropicRoutes(gateway),
                 OllamaRoutes(gateway, library, scheduler),
                 OllamaModelRoutes(library, puller, scheduler),
+                RunnerRoutes(
+                    engines=engines,
+                    scheduler=scheduler,
+                    workshop=Workshop(
+                        builds, paths.engines, paths.cache / "engines", environ, kinds(pilot_file())
+                    ),
+                    jobs=jobs,
+                ),
                 LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
             )
             yield Daemon(app, scheduler)

@@ -16,6 +16,10 @@ def bundled_file(reference: Reference) -> Path | None:
     """The GGUF of a bundled model; None when this is not one."""
     if reference.tagged != parse_reference(NAME) or reference.digest:
         return None
-    path = resources.files("stoker") / "bundled" / _FILE
+    return pilot_file()
+
+
+def pilot_file() -> Path:
+    """The GGUF itself: small, and known to answer."""
     # Wheels are unpacked when installed; a zip import is not supported.
-    return Path(str(path))
+    return Path(str(resources.files("stoker") / "bundled" / _FILE))

@@ -1,20 +1,23 @@
 """The engines that this Stoker knows, by the name used in URLs and tables."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
 
+from stoker.engines.builds import Builds
 from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.spec import Engine
 from stoker.planner.spec import Format
 
-_MAKERS: Final[tuple[Callable[[Mapping[str, str]], Engine], ...]] = (LlamaCpp,)
-"""In order of preference: the first engine that reads a model's format runs it."""
 
+def known_engines(
+    environ: Mapping[str, str], *, builds: Builds | None = None, threads: int | None = None
+) -> Mapping[str, Engine]:
+    """One of each, by name, in order of preference for a format that several read.
 
-def known_engines(environ: Mapping[str, str]) -> Mapping[str, Engine]:
-    """One of each, by name; `environ` is where they look for programs and settings."""
-    engines = [make(environ) for make in _MAKERS]
+    `environ` is where they look for programs and settings, `builds` what was installed; `threads`
+    bounds the CPU cores of one model.
+    """
+    engines: tuple[Engine, ...] = (LlamaCpp(environ, threads=threads, builds=builds),)
     return MappingProxyType({engine.name: engine for engine in engines})
 
 

@@ -1,0 +1,163 @@
+"""`/engines`: which engines and builds there are; installing and removing them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+
+from stoker.api.errors import text_response
+from stoker.api.models import read_json
+from stoker.api.progress import stream_progress
+from stoker.api.views import json_response
+from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
+from stoker.distribution.jobs import Job, Jobs
+from stoker.engines.install import State
+from stoker.engines.spec import Engine
+from stoker.engines.workshop import Workshop
+from stoker.scheduler import Scheduler
+from stoker.wire import runners as wire
+from stoker.wire.manage import Progress, ProgressLayer
+
+Notify = Callable[[Progress], None]
+
+_INSTALL: Final = "stoker install-runner --backend"
+
+
+class RunnerRoutes:
+    """The part of the `/engines` tree that is about the engines themselves."""
+
+    def __init__(
+        self, *, engines: Mapping[str, Engine], scheduler: Scheduler, workshop: Workshop, jobs: Jobs
+    ) -> None:
+        self._engines = engines
+        self._scheduler = scheduler
+        self._workshop = workshop
+        self._jobs = jobs
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        yield web.get("/engines/status", self.status)
+        yield web.get("/engines/builds", self.builds)
+        yield web.post("/engines/install-backend", self.install)
+        yield web.post("/engines/install-backend/cancel", self.cancel)
+        yield web.post("/engines/uninstall-backend", self.uninstall)
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        """Every known engine and whether it can run models, in Docker Model Runner's grammar."""
+        del request
+        return json_response({name: self._status(name) for name in sorted(self._engines)})
+
+    async def builds(self, request: web.Request) -> web.StreamResponse:
+        """All builds of all engines; first of an engine the one in use, then the newest."""
+        del request
+        return json_response([build for name in self._engines for build in self._builds(name)])
+
+    async def install(self, request: web.Request) -> web.StreamResponse:
+        """Install an engine. The work belongs to the daemon: it goes on when this client leaves."""
+        asked = await read_json(request, wire.InstallBackend)
+        self._check(asked.backend)
+        if asked.version not in ("", "latest"):
+            raise UserError(
+                f"{asked.backend} cannot be installed in version {asked.version}",
+                hint="each version of Stoker installs the engines it was tested with",
+            )
+        job = self._jobs.start(f"install {asked.backend}", self._work(asked))
+        if asked.stream:
+            return await stream_progress(request, job)
+        try:
+            await _finished(job)
+        except StokerError as error:
+            return text_response(error, prefix="backend installation failed: ")
+        return web.Response()
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """End a running installation."""
+        asked = await read_json(request, wire.Backend)
+        self._check(asked.backend)
+        if not self._workshop.cancel(asked.backend):
+            raise Conflict(f"{asked.backend} is not being installed")
+        return web.Response(status=202)
+
+    async def uninstall(self, request: web.Request) -> web.StreamResponse:
+        """Remove an engine's builds; its idle runners are stopped first."""
+        asked = await read_json(request, wire.Backend)
+        self._check(asked.backend)
+        if self._stop_runners(asked.backend):
+            raise Conflict(
+                f"{asked.backend} is answering requests just now", hint="try again after them"
+            )
+        try:
+            count = await self._workshop.uninstall(asked.backend)
+        except StokerError as error:
+            return text_response(error, prefix="backend uninstall failed: ")
+        return json_response(wire.Uninstalled(count))
+
+    def _check(self, backend: str) -> None:
+        if not backend:
+            raise UserError("invalid request: backend is required")
+        if backend not in self._engines:
+            known = ", ".join(self._engines)
+            raise ModelNotFound("backend not found", hint=f"known backends: {known}")
+
+    def _work(self, asked: wire.InstallBackend) -> Callable[[Notify], Awaitable[None]]:
+        async def work(notify: Notify) -> None:
+            build = await self._workshop.install(
+                asked.backend, asked.gpu, lambda state: notify(_progress(state)), fresh=asked.fresh
+            )
+            # What is idle starts again with the new build; what answers goes on with the old one.
+            self._stop_runners(asked.backend)
+            name = f"{build.manifest.version} ({build.manifest.variant})"
+            notify(Progress("success", f"{asked.backend} {name} installed"))
+
+        return work
+
+    def _stop_runners(self, engine: str) -> int:
+        """Stop idle runners of an engine; how many are busy."""
+        mine = [status for status in self._scheduler.status() if status.key.engine == engine]
+        self._scheduler.unload(frozenset(status.key for status in mine))
+        return sum(status.in_use > 0 for status in mine)
+
+    def _status(self, name: str) -> str:
+        if state := self._workshop.state(name):
+            percent = "" if state.percent is None else f" {state.percent} %"
+            return f"Installing: {state.step}{percent}"
+        build = self._engines[name].build()
+        if build is None:
+            return f"Not Installed: {_INSTALL} {name}"
+        return f"Running: {name} {build.version} ({build.source})"
+
+    def _builds(self, name: str) -> Iterator[wire.EngineBuild]:
+        current = self._engines[name].build()
+        running = (current.version, current.source) if current else None
+        rows: list[wire.EngineBuild] = []
+        for build in self._workshop.builds(name):
+            mine = build.manifest
+            same = not mine.retired and running == (mine.version, mine.variant)
+            active = same and not any(row.active for row in rows)
+            row = wire.EngineBuild(name, mine.version, mine.variant, active)
+            row.made = _iso(mine.made)
+            row.retired = mine.retired
+            row.path = str(build.directory)
+            rows.append(row)
+        if running and not any(row.active for row in rows):
+            rows.append(wire.EngineBuild(name, *running, active=True))
+        yield from sorted(rows, key=lambda row: not row.active)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _progress(state: State) -> Progress:
+    """A step as a line that Docker's clients can read too: percent as if they were bytes."""
+    if state.percent is None:
+        return Progress("progress", state.step)
+    layer = ProgressLayer(size=100, current=state.percent, id=state.step)
+    return Progress("progress", f"{state.step}: {state.percent} %", total=100, layer=layer)
+
+
+async def _finished(job: Job) -> None:
+    lines: AsyncIterator[Progress] = job.follow()
+    async for _ in lines:
+        continue

@@ -1,0 +1,146 @@
+"""Installs and removes engines: looks at the machine, chooses the recipe, has it carried out."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, final
+
+from stoker.base.errors import Conflict, InvalidSetting, StorageError
+from stoker.engines.builds import Builds, InstalledBuild
+from stoker.engines.install import Installer, Notify, SelfTest, State
+from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_program import Program
+from stoker.engines.llamacpp_recipe import llamacpp_recipe
+from stoker.engines.machine import Machine, look
+from stoker.engines.recipe import Places, Recipe, check_room
+from stoker.engines.selftest import answers
+from stoker.oci.digest import Digest
+from stoker.planner.spec import Format, ModelSpec
+
+MakeRecipe = Callable[[str, Machine, Places, Mapping[str, str]], Recipe]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an engine is installed."""
+
+    recipe: MakeRecipe
+    test: SelfTest
+
+
+def sample_spec(weights: Path) -> ModelSpec:
+    """A small GGUF as a model to test new builds with."""
+    return ModelSpec(
+        id=Digest("sha256:" + "0" * 64),
+        name="self-test",
+        format=Format.GGUF,
+        weights=weights,
+        weights_size=weights.stat().st_size,
+    )
+
+
+def kinds(sample: Path) -> Mapping[str, Kind]:
+    """The engines that can be installed, by name. `sample`: a GGUF that llama.cpp must load."""
+
+    async def llamacpp_answers(python: Path) -> str:
+        engine = LlamaCpp(program=Program("self-test", python=python))
+        return await answers(engine, sample_spec(sample))
+
+    return MappingProxyType({"llama.cpp": Kind(llamacpp_recipe, llamacpp_answers)})
+
+
+@final
+class Workshop:
+    """Installations of this machine; at most one of each engine at a time, see `api/runners`."""
+
+    def __init__(
+        self, builds: Builds, place: Path, cache: Path, environ: Mapping[str, str],
+        known: Mapping[str, Kind],
+    ) -> None:  # fmt: skip
+        self._builds = builds
+        self._place = place
+        self._cache = cache
+        self._environ = environ
+        self._kinds = known
+        self._states: dict[str, State] = {}
+        self._scopes: dict[str, asyncio.Timeout] = {}
+
+    def state(self, engine: str) -> State | None:
+        """How far a running installation is."""
+        return self._states.get(engine)
+
+    async def install(
+        self, engine: str, gpu: str, notify: Notify, *, fresh: bool = False
+    ) -> InstalledBuild:
+        """Install an engine. Raises what the recipe refuses with, EngineError, StorageError.
+
+        Raises Conflict when it is cancelled by `cancel`.
+        """
+        kind = self._kinds.get(engine)
+        if kind is None:
+            known = ", ".join(self._kinds)
+            raise InvalidSetting(f"{engine} cannot be installed", hint=f"these can: {known}")
+
+        def heard(state: State) -> None:
+            self._states[engine] = state
+            notify(state)
+
+        scope = self._scopes[engine] = asyncio.timeout(None)
+        try:
+            async with scope:
+                return await self._install(engine, gpu, kind, heard, fresh=fresh)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise Conflict(
+                f"the installation of {engine} was cancelled",
+                hint="a further one goes on where it stopped",
+            ) from None
+        finally:
+            self._scopes.pop(engine, None)
+            self._states.pop(engine, None)
+
+    def cancel(self, engine: str) -> bool:
+        """End a running installation; False when there is none."""
+        scope = self._scopes.get(engine)
+        if scope is not None:
+            scope.reschedule(asyncio.get_running_loop().time())
+        return scope is not None
+
+    def builds(self, engine: str) -> tuple[InstalledBuild, ...]:
+        """All of an engine, newest first."""
+        return self._builds.all(engine)
+
+    async def uninstall(self, engine: str) -> int:
+        """Remove all builds of an engine and what is kept to make them; how many there were.
+
+        Only while none of them runs. Raises StorageError, and Conflict during an installation.
+        """
+        if engine in self._scopes:
+            raise Conflict(f"{engine} is being installed", hint="wait, or cancel that first")
+        count = await asyncio.to_thread(self._builds.remove, engine)
+        await asyncio.to_thread(shutil.rmtree, self._cache / engine, ignore_errors=True)
+        return count
+
+    async def _install(
+        self, engine: str, gpu: str, kind: Kind, notify: Notify, *, fresh: bool
+    ) -> InstalledBuild:
+        cache = self._cache / engine
+        try:
+            machine = await asyncio.to_thread(look, self._place, self._environ)
+            await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {cache}: {error.strerror}") from error
+        # The variant is the recipe's to choose; a directory of its own is enough for staging.
+        staging = await asyncio.to_thread(self._builds.staging, engine, "new")
+        recipe = kind.recipe(gpu, machine, Places(staging, cache, _PYTHON), self._environ)
+        check_room(recipe, machine)
+        installer = Installer(self._builds, self._environ)
+        return await installer.install(recipe, staging, kind.test, notify, fresh=fresh)
+
+
+_PYTHON: Final = sys.executable

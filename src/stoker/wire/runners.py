@@ -1,0 +1,41 @@
+"""Messages about installing engines. `backend` and `version` are Docker Model Runner's."""
+
+import msgspec
+
+
+class InstallBackend(msgspec.Struct, omit_defaults=True):
+    """Body of `POST /engines/install-backend`.
+
+    Without `stream` the answer comes when all is done, as Docker Model Runner's clients expect;
+    with it, progress lines as of a pull. `fresh`: make it anew, whatever is there.
+    """
+
+    backend: str = ""
+    version: str = ""
+    gpu: str = "auto"
+    fresh: bool = False
+    stream: bool = False
+
+
+class Backend(msgspec.Struct, omit_defaults=True):
+    """Body of `POST /engines/uninstall-backend` and of a cancellation."""
+
+    backend: str = ""
+
+
+class Uninstalled(msgspec.Struct):
+    """Its answer."""
+
+    builds: int
+
+
+class EngineBuild(msgspec.Struct, omit_defaults=True):
+    """One entry of `GET /engines/builds`. `active`: the one that a model loaded now would get."""
+
+    backend: str
+    version: str
+    source: str
+    active: bool = False
+    made: str = ""
+    retired: str = ""
+    path: str = ""
