@@ -127,6 +127,8 @@ def families() -> list[Shape]:
         shapes.falcon_h1("falcon-h1", SMALL, SCAN),
         shapes.lfm2("lfm2", SMALL, 2),
         shapes.phi3("phi3", SMALL),
+        shapes.cohere2("cohere2", SMALL, 512),
+        shapes.gpt2("gpt2", SMALL),
     ]
 
 

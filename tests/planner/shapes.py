@@ -433,6 +433,48 @@ def lfm2(name: str, size: Size, every: int, cache: int = 3) -> Shape:
     return Shape(name, "lfm2", keys, tensors, size.vocabulary)
 
 
+def cohere2(name: str, size: Size, window: int) -> Shape:
+    """Attention and feed-forward part side by side; windows on three of four layers."""
+    keys = _base(size) | {
+        "attention.layer_norm_epsilon": 1e-5, "logit_scale": 1.0,
+        "attention.sliding_window": window,
+    }  # fmt: skip
+
+    def layer(_: int) -> Tensors:
+        found = _attention(size) | _dense(size)
+        del found["ffn_norm.weight"]
+        return found
+
+    tensors = _ends(size, tied=True) | _layers(size.layers, layer)
+    return Shape(name, "cohere2", keys, tensors, size.vocabulary)
+
+
+def gpt2(name: str, size: Size) -> Shape:
+    """No gate, no rotary embedding, biases everywhere."""
+    keys = _base(size) | {
+        "attention.layer_norm_epsilon": 1e-5, "context_length": 2048,
+        "attention.head_count_kv": size.heads,
+    }  # fmt: skip
+    width = size.heads * size.head
+
+    def layer(_: int) -> Tensors:
+        matrices: Tensors = {
+            "attn_qkv": (3 * width, size.width),
+            "attn_output": (size.width, width),
+            "ffn_up": (size.feed_forward, size.width),
+            "ffn_down": (size.width, size.feed_forward),
+            "attn_norm": (size.width,),
+            "ffn_norm": (size.width,),
+        }
+        return {f"{name}.weight": dims for name, dims in matrices.items()} | {
+            f"{name}.bias": dims[:1] for name, dims in matrices.items()
+        }
+
+    tensors = _ends(size) | _layers(size.layers, layer)
+    tensors |= {"output_norm.bias": (size.width,), "position_embd.weight": (2048, size.width)}
+    return Shape(name, "gpt2", keys, tensors, size.vocabulary)
+
+
 def phi3(name: str, size: Size) -> Shape:
     """Queries, keys and values in one projection, likewise both halves of the feed-forward part."""
     keys = _base(size) | {"attention.sliding_window": 512}  # which the engine ignores

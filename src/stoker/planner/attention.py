@@ -8,7 +8,10 @@ from stoker.planner.graph import Node
 from stoker.planner.parts import F16, F32, I64, Parts
 
 # Models that know positions by other means.
-_NO_ROTATION: Final = frozenset({"jamba", "bert", "nemotron_h", "nemotron_h_moe"})
+_NO_ROTATION: Final = frozenset({
+    "bert", "bloom", "gpt2", "jais", "jamba", "mpt", "nemotron_h", "nemotron_h_moe", "refact",
+    "starcoder",
+})  # fmt: skip
 
 _TURN: Final = 64
 """Quantised keys and values of heads of a multiple of this are turned by a Hadamard matrix."""
@@ -114,11 +117,15 @@ def _attend(parts: Parts, layer: LayerFacts, sources: tuple[Node, ...], length: 
     if batch.flash_attention:
         # Keys and values that come from no cache are cast first.
         size = F16 * parts.rows * layer.heads * layer.key_length
-        return parts.new(length, queries, *(graph.compute(size, node) for node in others), mask)
+        out = parts.new(length, queries, *(graph.compute(size, node) for node in others), mask)
+        graph.settle()
+        return out
     scores = parts.new(cells * layer.heads, queries, *others[:1])
     scores = parts.new(cells * layer.heads, scores, mask, reuse=(scores,))
     extra = others[1:]
     if layer.mixer is Mixer.LATENT:
         # Compressed values lie in the cache as keys do, and are transposed for this product.
         extra = [graph.compute(batch.keys.row_bytes(length // layer.heads) * cells)]
-    return parts.new(length, parts.new(length, scores, *extra))
+    out = parts.new(length, parts.new(length, scores, *extra))
+    graph.settle()
+    return out

@@ -117,6 +117,7 @@ def _experts(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
     active = parts.new(layer.expert_length * used, gate, up)
     down = parts.new(width * used, active, order)
     result = parts.new(width, parts.new(width * used, down, weights, reuse=(down,)))
+    parts.graph.settle()
     if not layer.shared_length:
         return result
     shared = _feed_forward(parts, layer.shared_length, normed, Gate.APART)

@@ -17,6 +17,9 @@ from stoker.planner.parts import F32, Batch
 _PAD: Final = 256
 """Cells; llama.cpp rounds every context up to this."""
 
+_SIDE_BY_SIDE: Final = frozenset({"command-r", "falcon", "phi2", "plamo"})
+"""Attention and feed-forward part read the same input: up to one width more lives at once."""
+
 PROCESS_BYTES: Final = 64 * 1024 * 1024
 """Resident bytes of an engine process beside all that is counted: measured 39 MB with a tiny model,
 and work space of the CPU kernels."""
@@ -147,7 +150,9 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         context=cells.context,
         cells=cells.per_stream,
         streams=cells.streams,
-        exact=facts.cache_known and all(map(partial(_modelled, facts), facts.layers)),
+        exact=facts.cache_known
+        and facts.architecture not in _SIDE_BY_SIDE
+        and all(map(partial(_modelled, facts), facts.layers)),
     )
 
 

@@ -30,9 +30,10 @@ class Graph:
     A view (reshape, permute, slice) is its origin: name the origin wherever the view is used.
     """
 
-    __slots__ = ("_inputs", "_sizes", "_steps")
+    __slots__ = ("_inputs", "_settled", "_sizes", "_steps")
 
     def __init__(self) -> None:
+        self._settled = 0
         self._sizes: list[int] = []
         self._inputs: list[Node] = []
         self._steps: list[_Step] = []
@@ -53,8 +54,23 @@ class Graph:
         return node
 
     def store(self, *sources: Node) -> None:
-        """A step whose result lies elsewhere, as in a cache."""
+        """A step whose result lies elsewhere, as in a cache. Settles the order so far."""
         self._steps.append(_Step(None, sources, ()))
+        self.settle()
+
+    def settle(self) -> None:
+        """Nothing may come before the steps there are now (`ggml_build_forward_expand`).
+
+        Other steps only enter the engine's graph when something that needs them does.
+        """
+        self._settled = len(self._steps)
+
+    def fetch(self, size: int, *sources: Node) -> Node:
+        """A result that enters the graph at once, before all steps that are not settled."""
+        node = self._tensor(size)
+        self._steps.insert(self._settled, _Step(node, sources, ()))
+        self._settled += 1
+        return node
 
     def _tensor(self, size: int) -> Node:
         self._sizes.append(-(-size // ALIGNMENT) * ALIGNMENT)

@@ -61,14 +61,14 @@ def unknown_mixer(parts: Parts, layer: LayerFacts, normed: Node) -> Node:
     width = max(parts.width, layer.heads * layer.key_length)
     shifts = parts.facts.architecture.startswith(_TOKEN_SHIFT)
     projected = parts.new((_SHIFT_WIDTHS if shifts else _OTHER_WIDTHS) * width, normed)
-    states = _states(parts, layer.state, parts.batch.sequences)
+    states = _states(parts, layer.conv_state, parts.batch.sequences)
     size = F32 * (width * parts.rows + layer.state * parts.batch.sequences)
     return parts.graph.compute(size, projected, states)
 
 
 def _states(parts: Parts, length: int, rows: int) -> Node:
     copies = parts.input("states", I32 * parts.batch.sequences)
-    return parts.graph.compute(F32 * length * rows, copies)
+    return parts.graph.fetch(F32 * length * rows, copies)
 
 
 def _convolved(parts: Parts, states: Node, source: Node, *, length: int, taps: int) -> Node:
@@ -84,6 +84,7 @@ def _scanned(parts: Parts, layer: LayerFacts, inner: int, *sources: Node) -> Nod
     sequences = parts.batch.sequences
     size = F32 * (inner * parts.rows + layer.scan_state * sequences)
     result = parts.graph.compute(size, *sources)
+    parts.graph.settle()
     parts.graph.store(_states(parts, layer.scan_state, sequences - 1))
     parts.graph.store(result)
     return result
