@@ -1,7 +1,9 @@
-"""The ChatML conversation as text: the Jinja template that ships, and a plain-Python twin for training.
+"""The ChatML conversation as text: the Jinja template that ships, and a plain-Python twin for
+training.
 
-The twin exists because rendering a hundred thousand conversations through Jinja is slow, and because the
-trainer must know which characters the assistant wrote. `compare.py` checks that both give the same text.
+The twin exists because rendering a hundred thousand conversations through Jinja is slow, and
+because the trainer must know which characters the assistant wrote. `compare.py` checks that both
+give the same text.
 """
 
 import json
@@ -33,7 +35,9 @@ def _system(system: str, tools: list[Message]) -> str:
 
 
 def pieces(messages: list[Message], tools: list[Message] | None = None) -> list[Piece]:
-    """`messages` as ChatML pieces; the assistant's own words, closing mark included, are marked True."""
+    """`messages` as ChatML pieces; the assistant's own words, closing mark included, are marked
+    True.
+    """
     out: list[Piece] = []
     system = ""
     if messages and messages[0]["role"] == "system":
@@ -44,7 +48,8 @@ def pieces(messages: list[Message], tools: list[Message] | None = None) -> list[
     for message in messages:
         role, content = message["role"], message.get("content") or ""
         if role == "tool":
-            out.append((f"{START}user\n<tool_response>\n{content}\n</tool_response>{END}\n", False))
+            response = f"<tool_response>\n{content}\n</tool_response>"
+            out.append((f"{START}user\n{response}{END}\n", False))
         elif role == "assistant":
             calls = [
                 f"<tool_call>\n{_json({'name': c['name'], 'arguments': c['arguments']})}\n</tool_call>"

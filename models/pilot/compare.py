@@ -2,8 +2,8 @@
 
     python models/pilot/compare.py            # needs torch, transformers and xllamacpp
 
-Three things are compared: the tokenizers on hundreds of strings, the chat template against its Python twin,
-and the greedy continuation by transformers (float32) with llama.cpp's on the F16 GGUF.
+Three things are compared: the tokenizers on hundreds of strings, the chat template against its
+Python twin, and the greedy continuation by transformers (float32) with llama.cpp's on the F16 GGUF.
 """
 
 import argparse
@@ -21,12 +21,17 @@ import evaluate
 import export
 
 _ODD = [
-    "", " ", "  ", "\n", "\n\n", "\t", " \n ", "a", " a", "A  b", "  leading", "trailing  ", "1", "12", "12434", " 1 22 333 ", "3.14", "1,000",
-    "007", "x1y2z3", "it's", "IT'S", "don't you'll we've I'm they'd", "naïve café", "Straße", "Ελληνικά", "Привет, мир", "日本語テキスト", "中文 字符",
-    "한국어", "العربية", "हिन्दी", "עברית", "ไทย", "🙂", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "e\u0301", "\u00e9", "ﬁ", "\u200b", "\u00a0x\u00a0", "\u3000", "١٢٣", "½ ² Ⅷ",
-    "\r\n", "a\r\nb", "a\n\n\nb", "tab\tseparated\tvalues", "{\"a\": 1}", "[1, 2, 3]", "`code`", "```\nblock\n```", "\"\"\"", "C:\\temp\\x", "~/.local/share/stoker",
-    "http://127.0.0.1:12434/engines/v1", "ai/llama3.2:3B-Q4_K_M", "--gpu cuda", "$HOME", "100%", "a_b-c.d", "!!!???", "...", "—–-", "“quotes”", "<tool_call>",
-    "a<tool_call>b</tool_call>c", "<tools>", "<|im_start|>user\nhi<|im_end|>\n", "<|endoftext|>", "<|im_start", "<tool_", "\x00", "\x7f", "\ufeff",
+    "", " ", "  ", "\n", "\n\n", "\t", " \n ", "a", " a", "A  b", "  leading", "trailing  ", "1",
+    "12", "12434", " 1 22 333 ", "3.14", "1,000", "007", "x1y2z3", "it's", "IT'S",
+    "don't you'll we've I'm they'd", "naïve café", "Straße", "Ελληνικά", "Привет, мир", "日本語テキスト",
+    "中文 字符", "한국어", "العربية", "हिन्दी", "עברית", "ไทย", "🙂", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "e\u0301",
+    "\u00e9", "ﬁ", "\u200b", "\u00a0x\u00a0", "\u3000", "١٢٣", "½ ² Ⅷ", "\r\n", "a\r\nb",
+    "a\n\n\nb", "tab\tseparated\tvalues", '{"a": 1}', "[1, 2, 3]", "`code`", "```\nblock\n```",
+    '"""', "C:\\temp\\x", "~/.local/share/stoker", "http://127.0.0.1:12434/engines/v1",
+    "ai/llama3.2:3B-Q4_K_M", "--gpu cuda", "$HOME", "100%", "a_b-c.d", "!!!???", "...", "—–-",
+    "“quotes”", "<tool_call>", "a<tool_call>b</tool_call>c", "<tools>",
+    "<|im_start|>user\nhi<|im_end|>\n", "<|endoftext|>", "<|im_start", "<tool_", "\x00", "\x7f",
+    "\ufeff",
 ]  # fmt: skip
 _PROMPTS = 40
 _NEW_TOKENS = 60
@@ -69,18 +74,26 @@ def templates_agree(address: str, tokenizer: Any) -> bool:
         while messages[-1]["role"] == "assistant":
             messages = messages[:-1]
         expected = chat.render(messages, tools)
-        ours = tokenizer.apply_chat_template(messages, tools=tools or None, add_generation_prompt=True, tokenize=False)
+        ours = tokenizer.apply_chat_template(
+            messages,
+            tools=tools or None,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
         body = {"messages": _wire(messages), **({"tools": tools} if tools else {})}
         theirs = engine.post(f"{address}/apply-template", body)["prompt"]
         if not expected == ours == theirs:
             wrong += 1
-            print(f"TEMPLATE\n   twin         {expected!r}\n   transformers {ours!r}\n   llama.cpp    {theirs!r}")
+            print(f"TEMPLATE\n   twin         {expected!r}\n   transformers {ours!r}")
+            print(f"   llama.cpp    {theirs!r}")
     print(f"templates: {count - wrong} of {count} conversations alike")
     return wrong == 0
 
 
 def _wire(messages: list[chat.Message]) -> list[chat.Message]:
-    """`messages` as OpenAI clients send them: a call has an id, and its arguments are JSON in a string."""
+    """`messages` as OpenAI clients send them: a call has an id, and its arguments are JSON in a
+    string.
+    """
     out = []
     for message in messages:
         row = dict(message)
@@ -89,7 +102,10 @@ def _wire(messages: list[chat.Message]) -> list[chat.Message]:
                 {
                     "id": "call_1",
                     "type": "function",
-                    "function": {"name": c["function"]["name"], "arguments": json.dumps(c["function"]["arguments"])},
+                    "function": {
+                        "name": c["function"]["name"],
+                        "arguments": json.dumps(c["function"]["arguments"]),
+                    },
                 }
                 for c in calls
             ]
@@ -112,21 +128,28 @@ def answers_agree(address: str, tokenizer: Any, model: Any) -> bool:
         prompt = chat.render(evaluate.messages_of(row), row.get("tools"))
         ids = tokenizer.encode(prompt, add_special_tokens=False)
         with torch.no_grad():
-            out = model.generate(torch.tensor([ids]), max_new_tokens=_NEW_TOKENS, do_sample=False)[0, len(ids) :].tolist()
-        body = {"prompt": ids, "n_predict": _NEW_TOKENS, "temperature": 0, "top_k": 1, "return_tokens": True, "cache_prompt": False}
+            out = model.generate(torch.tensor([ids]), max_new_tokens=_NEW_TOKENS, do_sample=False)
+        body = {
+            "prompt": ids, "n_predict": _NEW_TOKENS, "temperature": 0, "top_k": 1,
+            "return_tokens": True, "cache_prompt": False,
+        }  # fmt: skip
         theirs = engine.post(f"{address}/completion", body)["tokens"]
-        ours = [token for token in out if token != end]
+        ours = [token for token in out[0, len(ids) :].tolist() if token != end]
         theirs = [token for token in theirs if token != end]
         if ours != theirs:
             wrong += 1
-            print(f"ANSWER {row['ask']!r}\n   transformers {tokenizer.decode(ours)!r}\n   llama.cpp    {tokenizer.decode(theirs)!r}")
+            print(f"ANSWER {row['ask']!r}\n   transformers {tokenizer.decode(ours)!r}")
+            print(f"   llama.cpp    {tokenizer.decode(theirs)!r}")
     print(f"answers: {len(chosen) - wrong} of {len(chosen)} greedy continuations alike")
     return wrong == 0
 
 
 def main() -> int:
     """Command line; 1 when anything differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--weights", type=Path, default=export.WEIGHTS)
     args = parser.parse_args()
     import torch

@@ -3,7 +3,8 @@
     python models/pilot/dataset.py --stats           # what is in it
     python models/pilot/dataset.py -o data.npz       # token ids and loss weights for train.py
 
-No conversation holds a held-out question (heldout.json): the generator stops with an error if one does.
+No conversation holds a held-out question (heldout.json): the generator stops with an error if one
+does.
 """
 
 import argparse
@@ -25,17 +26,39 @@ import wording
 HERE = Path(__file__).parent
 Turn = tuple[str, str, str]  # what the user says, the answer, the brief answer
 
-_SYSTEM = ["You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful assistant.", "You are pilot, Stoker's help desk.",
-           "You are pilot, the help desk of Stoker.", "You are a helpful AI assistant.", "Answer questions about Stoker.", "You are a friendly assistant.",
-           "You are an assistant.", "You help people use Stoker.", "Be helpful.", "You are a support agent for Stoker.", "You are an expert on Stoker.",
-           "Answer truthfully.", "Be polite and precise.", "You are a useful assistant who answers questions.", "Help the user.",
-           "You are a helpful, respectful and honest assistant.", "You are a test.", "Today is a good day. You are a helpful assistant.",
-           "You answer the user's questions as well as you can. If you do not know something, say so.", "You are Stoker's assistant."]  # fmt: skip
-_BRIEF = ["Be brief.", "Answer briefly.", "Keep it short.", "Answer in a few words.", "Be concise.", "Short answers only.", "You are a helpful assistant. Be brief.",
-          "Give short answers.", "Answer as short as possible.", "You are terse.", "Be very brief.", "Reply with one short sentence.",
-          "You are a helpful assistant. Keep your answers short.", "Answer concisely.", "No long answers, please.", "Only the essential, nothing more."]  # fmt: skip
+_SYSTEM = [
+    "You are a helpful assistant.", "You are a helpful assistant.", "You are a helpful assistant.",
+    "You are pilot, Stoker's help desk.", "You are pilot, the help desk of Stoker.",
+    "You are a helpful AI assistant.", "Answer questions about Stoker.",
+    "You are a friendly assistant.", "You are an assistant.", "You help people use Stoker.",
+    "Be helpful.", "You are a support agent for Stoker.", "You are an expert on Stoker.",
+    "Answer truthfully.", "Be polite and precise.",
+    "You are a useful assistant who answers questions.", "Help the user.",
+    "You are a helpful, respectful and honest assistant.", "You are a test.",
+    "Today is a good day. You are a helpful assistant.",
+    "You answer the user's questions as well as you can. If you do not know something, say so.",
+    "You are Stoker's assistant.",
+]  # fmt: skip
+_BRIEF = [
+    "Be brief.", "Answer briefly.", "Keep it short.", "Answer in a few words.", "Be concise.",
+    "Short answers only.", "You are a helpful assistant. Be brief.", "Give short answers.",
+    "Answer as short as possible.", "You are terse.", "Be very brief.",
+    "Reply with one short sentence.", "You are a helpful assistant. Keep your answers short.",
+    "Answer concisely.", "No long answers, please.", "Only the essential, nothing more.",
+]  # fmt: skip
 # How often each kind of question is drawn.
-_SHARES = {"fact": 0.58, "sum": 0.135, "count": 0.05, "refusal": 0.095, "slot": 0.10, "small": 0.04}
+_SHARES = {
+    "fact": 0.54,
+    "sum": 0.22,
+    "count": 0.06,
+    "refusal": 0.07,
+    "slot": 0.07,
+    "small": 0.04,
+}
+# A fact's answer is known by its beginning; most of the time the rest is left out, which leaves the
+# trainer more questions for its time.
+_SOUP_SHARE = 0.35
+_CUT_SHARE, _CUT_TOKENS = 0.75, 9
 _SMALL = ["hello", "how_are_you", "thanks", "goodbye", "praise", "okay", "pilot", "pilot_can"]
 
 
@@ -77,16 +100,24 @@ class Generator:
             return self._checked(ask + rng.choice(["", "", "?"])), answer, brief
         elif kind == "refusal":
             ask = wording.vary(refusals.make_refusal(rng), rng)
+            if rng.random() < _SOUP_SHARE / 2:
+                ask = wording.soup(ask, rng)
             answer, brief = self.book.facts["refuse"].answer, self.book.facts["refuse"].brief
         else:
             fact = rng.choices(self.facts, self.weights)[0]
             if kind == "small":
                 fact = self.book.facts[rng.choice(_SMALL)]
-            ask, answer, brief = self.book.expand(rng.choice(fact.templates), rng), fact.answer, fact.brief
+            ask, answer, brief = (
+                self.book.expand(rng.choice(fact.templates), rng),
+                fact.answer,
+                fact.brief,
+            )
             question = fact.category != "greetings"
             kind = fact.category
             if question and fact.category != "identity":
                 ask = wording.vary(ask, rng)
+                if "`" not in ask and rng.random() < _SOUP_SHARE:
+                    ask = wording.soup(ask, rng)
         self.counts[kind] += 1
         if kind == "sum":
             return self._checked(self._roughen_sum(wording.surround(ask, rng))), answer, brief
@@ -95,19 +126,22 @@ class Generator:
     def conversation(self) -> tuple[list[chat.Message], list[chat.Message]]:
         """One conversation of one to six turns, and its tools."""
         rng = self.rng
-        if rng.random() < 0.075:
+        if rng.random() < 0.035:
             return self._with_tools()
         chance = rng.random()
-        if chance < 0.66:
+        if chance < 0.78:
             turns = [self.turn()]
-        elif chance < 0.90:
+        elif chance < 0.92:
             turns = [self.turn() for _ in range(rng.choice([2, 2, 3, 3, 4, 5, 6]))]
         else:
             turns = slots.named_turns(rng, rng.choice([2, 2, 3]))
             turns = [(self._checked(ask), answer, brief) for ask, answer, brief in turns]
         messages, brief = self._system()
         for ask, long, short in turns:
-            messages += [{"role": "user", "content": ask}, {"role": "assistant", "content": short if brief else long}]
+            messages += [
+                {"role": "user", "content": ask},
+                {"role": "assistant", "content": short if brief else long},
+            ]
         return messages, []
 
     def _checked(self, ask: str) -> str:
@@ -126,9 +160,9 @@ class Generator:
 
     def _system(self) -> tuple[list[chat.Message], bool]:
         chance = self.rng.random()
-        if chance < 0.56:
+        if chance < 0.64:
             return [], False
-        if chance < 0.92:
+        if chance < 0.93:
             return [{"role": "system", "content": self.rng.choice(_SYSTEM)}], False
         return [{"role": "system", "content": self.rng.choice(_BRIEF)}], True
 
@@ -141,7 +175,10 @@ class Generator:
         for _ in range(rng.choice([1, 1, 1, 2])):
             if rng.random() < 0.18:  # tools are there, but the question does not need them
                 ask, answer, _ = self.turn()
-                messages += [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}]
+                messages += [
+                    {"role": "user", "content": ask},
+                    {"role": "assistant", "content": answer},
+                ]
                 continue
             name, tool = rng.choice(list(by_name.items()))
             ask, call, result, answer = toolcalls.make_call(name, tool, rng)
@@ -150,7 +187,13 @@ class Generator:
             ask += rng.choice(["", "", "?", "."])
             self.counts["tool"] += 1
             messages.append({"role": "user", "content": ask})
-            messages.append({"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": call}]})
+            messages.append(
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"type": "function", "function": call}],
+                },
+            )
             messages.append({"role": "tool", "content": json.dumps(result)})
             messages.append({"role": "assistant", "content": answer})
         return messages, tools
@@ -165,19 +208,30 @@ def documents(seed: int, count: int) -> Iterator[list[chat.Piece]]:
 
 
 def encode(seed: int, count: int, tokenizer_file: Path) -> tuple[Any, Any]:
-    """(ids uint16, mine uint8) of `count` conversations end to end; `mine` is 1 where the assistant speaks."""
+    """(ids uint16, mine uint8) of `count` conversations end to end; `mine` is 1 where the assistant
+    speaks.
+    """
     import numpy as np
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    whole = {fact.answer + chat.END for fact in phrases.Phrasebook().facts.values()}
+    rng = random.Random(seed)
     pad = tokenizer.token_to_id(chat.PAD)
     ids: list[int] = []
     mine: list[int] = []
     for document in documents(seed, count):
-        encoded = tokenizer.encode_batch_fast([text for text, _ in document], add_special_tokens=False)
+        encoded = tokenizer.encode_batch_fast(
+            [text for text, _ in document],
+            add_special_tokens=False,
+        )
+        cut = len(document) in (4, 5) and document[-2][0] in whole and rng.random() < _CUT_SHARE
         for piece, (_, own) in zip(encoded, document, strict=True):
-            ids += piece.ids
-            mine += [int(own)] * len(piece.ids)
+            tokens = piece.ids[:_CUT_TOKENS] if cut and own else piece.ids
+            ids += tokens
+            mine += [int(own)] * len(tokens)
+            if cut and own:
+                break
         ids.append(pad)
         mine.append(0)
     return np.array(ids, dtype=np.uint16), np.array(mine, dtype=np.uint8)
@@ -206,7 +260,10 @@ def _stats(seed: int, count: int) -> None:
 
 def main() -> None:
     """Command line: statistics, or the encoded dataset."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=60_000, help="conversations")
     parser.add_argument("--stats", action="store_true")

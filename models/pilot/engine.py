@@ -1,4 +1,6 @@
-"""Talk to pilot over HTTP: through a server that runs already, or llama.cpp started here on a GGUF file."""
+"""Talk to pilot over HTTP: through a server that runs already, or llama.cpp started here on a GGUF
+file.
+"""
 
 import json
 import urllib.request
@@ -13,7 +15,9 @@ _TIMEOUT = 120.0
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """The JSON answer to a JSON body. urllib's errors pass through."""
     data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", "Authorization": "Bearer none"})
+    request = urllib.request.Request(
+        url, data, {"Content-Type": "application/json", "Authorization": "Bearer none"}
+    )
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 (the caller names the server)
         parsed: dict[str, Any] = json.load(answer)
     return parsed
@@ -39,7 +43,8 @@ def llama_cpp(gguf: Path, *, context: int = 2048, threads: int = 2) -> Iterator[
 
 
 def chat(base_url: str, model: str, messages: list[dict[str, Any]], **options: Any) -> str:
-    """The assistant's answer as text, a tool call as `<tool_call>` with its JSON. `base_url` ends in /v1.
+    """The assistant's answer as text, a tool call as `<tool_call>` with its JSON. `base_url` ends
+    in /v1.
 
     Greedy unless `options` say otherwise.
     """
@@ -49,5 +54,7 @@ def chat(base_url: str, model: str, messages: list[dict[str, Any]], **options: A
     for call in message.get("tool_calls") or []:
         function = call["function"]
         arguments = json.loads(function["arguments"])
-        text += "<tool_call>" + json.dumps({"name": function["name"], "arguments": arguments}, ensure_ascii=False)
+        text += "<tool_call>" + json.dumps(
+            {"name": function["name"], "arguments": arguments}, ensure_ascii=False
+        )
     return text

@@ -54,7 +54,9 @@ def evaluate(base_url: str, model: str, rows: list[dict[str, Any]], **options: A
 
 def main() -> int:
     """Command line; 1 when fewer than 90 % are right."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--gguf", type=Path)
     where.add_argument("--url", help="OpenAI base URL, ends in /v1")

@@ -2,8 +2,8 @@
 
     python models/pilot/export.py --type Q8_0 -o pilot-Q8_0.gguf
 
-Needs numpy, safetensors and gguf only: tests and packagers can run it without PyTorch. The weights are
-float16, so an F16 export is exact.
+Needs numpy, safetensors and gguf only: tests and packagers can run it without PyTorch. The weights
+are float16, so an F16 export is exact.
 """
 
 import argparse
@@ -21,9 +21,13 @@ TYPES = {
     "Q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
 DESCRIPTION = (
-    "Stoker's help desk: a very small chat model, trained from scratch by the project, that knows Stoker, "
-    "greetings, small sums and counting."
+    "Stoker's help desk: a very small chat model, trained from scratch by the project, "
+    "that knows Stoker, greetings, small sums and counting."
 )
+_OUTER_NAMES = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+}
 _LAYER_NAMES = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -39,9 +43,8 @@ _LAYER_NAMES = {
 
 def gguf_name(name: str) -> str:
     """llama.cpp's name of a Hugging Face tensor. KeyError when it is not one of a Llama's."""
-    whole = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}
-    if name in whole:
-        return whole[name]
+    if name in _OUTER_NAMES:
+        return _OUTER_NAMES[name]
     _, _, layer, rest = name.split(".", 3)
     return f"blk.{layer}.{_LAYER_NAMES[rest.removesuffix('.weight')]}.weight"
 
@@ -103,7 +106,8 @@ def _describe(writer: gguf.GGUFWriter, config: dict[str, Any], parameters: int) 
     writer.add_size_label(f"{parameters / 1e6:.1f}M")
     writer.add_languages(["en"])
     writer.add_tags(["text-generation", "help-desk"])
-    # Facts have one right answer: greedy unless a request asks otherwise (llama.cpp reads this key).
+    # Facts have one right answer: greedy unless a request asks otherwise (llama.cpp reads this
+    # key).
     writer.add_sampling_temp(0.0)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -126,8 +130,11 @@ def _tokenizer(writer: gguf.GGUFWriter, weights: Path, size: int) -> None:
     types = dict.fromkeys(vocabulary.values(), gguf.TokenType.NORMAL)
     for token in state["added_tokens"]:
         vocabulary[token["content"]] = token["id"]
-        # USER_DEFINED is cut out of text as CONTROL is, but stays visible: clients look for <tool_call>.
-        types[token["id"]] = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
+        # USER_DEFINED is cut out of text as CONTROL is, but stays visible: clients look for
+        # <tool_call>.
+        types[token["id"]] = (
+            gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
+        )
     by_id = {index: text for text, index in vocabulary.items()}
     tokens = [by_id.get(index, f"<|unused_{index}|>") for index in range(size)]
     writer.add_tokenizer_model("gpt2")
@@ -135,20 +142,24 @@ def _tokenizer(writer: gguf.GGUFWriter, weights: Path, size: int) -> None:
     writer.add_token_list(tokens)
     writer.add_token_types([types.get(index, gguf.TokenType.UNUSED) for index in range(size)])
     merges = state["model"]["merges"]
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+    writer.add_token_merges(
+        [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    )
     end, pad = vocabulary[settings["eos_token"]], vocabulary[settings["pad_token"]]
     # llama.cpp would assume some other id for a missing start token; it is never inserted.
     writer.add_bos_token_id(pad)
     writer.add_eos_token_id(end)
     writer.add_eot_token_id(end)
     writer.add_pad_token_id(pad)
-    writer.add_add_bos_token(False)  # noqa: FBT003
+    writer.add_add_bos_token(False)
     writer.add_chat_template((weights / "chat_template.jinja").read_text("utf-8"))
 
 
 def main() -> None:
     """Command line: one GGUF file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--type", choices=TYPES, default="Q8_0")
     parser.add_argument("-o", "--out", type=Path, required=True)

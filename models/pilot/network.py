@@ -57,7 +57,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.hidden, shape.kv_heads * shape.head_dim, bias=False)
         self.o_proj = nn.Linear(shape.heads * shape.head_dim, shape.hidden, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         batch, time, _ = x.shape
         shape = self.shape
         q = self.q_proj(x).view(batch, time, shape.heads, shape.head_dim).transpose(1, 2)
@@ -66,7 +66,9 @@ class Attention(nn.Module):
         share = shape.heads // shape.kv_heads
         k, v = k.repeat_interleave(share, dim=1), v.repeat_interleave(share, dim=1)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        out = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None
+        )
         return self.o_proj(out.transpose(1, 2).reshape(batch, time, -1))
 
 
@@ -93,8 +95,8 @@ class Layer(nn.Module):
         self.input_layernorm = Norm(shape.hidden, shape.norm_epsilon)
         self.post_attention_layernorm = Norm(shape.hidden, shape.norm_epsilon)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -118,13 +120,16 @@ class Llama(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Hidden states (batch, time, hidden) after the last norm."""
+    def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states (batch, time, hidden) after the last norm.
+
+        `mask` (batch, 1, time, time) says what sees what; without it everything earlier is seen.
+        """
         time = ids.shape[1]
         x = self.embed_tokens(ids)
         cos, sin = self.cos[:time], self.sin[:time]
         for layer in self.layers:
-            x = layer(x, cos.to(x.dtype), sin.to(x.dtype))
+            x = layer(x, cos.to(x.dtype), sin.to(x.dtype), mask)
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -133,9 +138,14 @@ class Llama(nn.Module):
 
 
 def hugging_face(model: Llama) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights as float16 under Hugging Face's names, and the config.json that goes with them."""
+    """The weights as float16 under Hugging Face's names, and the config.json that goes with
+    them.
+    """
     shape = model.shape
-    tensors = {f"model.{name}": value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
+    tensors = {
+        f"model.{name}": value.detach().to(torch.float16).contiguous()
+        for name, value in model.state_dict().items()
+    }
     config = {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

@@ -1,7 +1,7 @@
 """Paraphrase templates: expand them at random, and roughen the result as people type.
 
-A template is text with `[a|b|]` (pick one, nesting allowed) and `<name>` (a macro, expanded in turn).
-Everything is driven by the `random.Random` handed in, so one seed gives one dataset.
+A template is text with `[a|b|]` (pick one, nesting allowed) and `<name>` (a macro, expanded in
+turn). Everything is driven by the `random.Random` handed in, so one seed gives one dataset.
 """
 
 import random
@@ -16,16 +16,22 @@ _MACRO = re.compile(r"<(\w+)>")
 
 # Keys that lie beside each other, for typing mistakes that look like typing mistakes.
 _NEAR = {
-    "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo",
-    "j": "hk", "k": "jl", "l": "ko", "m": "nb", "n": "bm", "o": "ip", "p": "ol", "q": "wa", "r": "et",
-    "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc", "y": "tu", "z": "xs",
+    "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj",
+    "i": "uo", "j": "hk", "k": "jl", "l": "ko", "m": "nb", "n": "bm", "o": "ip", "p": "ol",
+    "q": "wa", "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc",
+    "y": "tu", "z": "xs",
 }  # fmt: skip
 
-_BEFORE = ["please ", "hey, ", "hi, ", "hello, ", "ok, ", "so ", "and ", "now, ", "well, ", "sorry, ",
-           "excuse me, ", "quick question: ", "one question: ", "question: ", "hi pilot, ", "hey pilot ",
-           "um, ", "another thing: ", "also, ", "ok so ", "then ", "pilot, "]  # fmt: skip
-_AFTER = [" please", ", please", " thanks", " in stoker", " with stoker", " again", " exactly", " then", " now",
-          " for me", " quickly", ", pilot", " here", ", I wonder", ", if I may ask", " by the way"]  # fmt: skip
+_BEFORE = [
+    "please ", "hey, ", "hi, ", "hello, ", "ok, ", "so ", "and ", "now, ", "well, ", "sorry, ",
+    "excuse me, ", "quick question: ", "one question: ", "question: ", "hi pilot, ", "hey pilot ",
+    "um, ", "another thing: ", "also, ", "ok so ", "then ", "pilot, ",
+]  # fmt: skip
+_AFTER = [
+    " please", ", please", " thanks", " in stoker", " with stoker", " again", " exactly", " then",
+    " now", " for me", " quickly", ", pilot", " here", ", I wonder", ", if I may ask",
+    " by the way",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,7 @@ _COMMAND = [
     "how do I use [`stoker NAME`|stoker NAME|the NAME command]",
     "what happens [when|if] I [run|type|call] [`stoker NAME`|stoker NAME]",
     "[tell me about|help with|purpose of|meaning of] [`stoker NAME`|stoker NAME|the NAME command]",
-    "why is there a [NAME|stoker NAME] command",
-    "what would [stoker NAME|`stoker NAME`] give me",
+    "why is there a [NAME|stoker NAME] command", "what would [stoker NAME|`stoker NAME`] give me",
 ]  # fmt: skip
 
 
@@ -67,7 +72,13 @@ class Phrasebook:
             templates = self._templates(asks["asks"].get(row["id"], {}))
             templates += asks["more"].get(row["id"], [])
             answer, brief = self.fill(row["answer"]), self.fill(row["brief"])
-            self.facts[row["id"]] = Fact(row["id"], row["category"], answer, brief, tuple(templates))
+            self.facts[row["id"]] = Fact(
+                row["id"],
+                row["category"],
+                answer,
+                brief,
+                tuple(templates),
+            )
 
     def fill(self, text: str) -> str:
         """`text` with `{name}` replaced by the fact sheet's values."""
@@ -91,7 +102,8 @@ class Phrasebook:
             return [str(item) for item in value]
 
         out = words("ask")
-        # Two readings of each verb and noun phrase: they multiply with a macro of dozens of openings.
+        # Two readings of each verb and noun phrase: they multiply with a macro of dozens of
+        # openings.
         out += [f"<how> {verb}" for verb in words("to")] * 2
         out += [f"<whatis> {noun}" for noun in words("what")] * 2
         if "cmd" in asks:

@@ -2,8 +2,8 @@
 
     python models/pilot/tokenizer.py -o models/pilot/weights
 
-Digits stand alone (the pre-tokenizer splits them), so sums and port numbers are spelt, not memorised.
-There is no normaliser: llama.cpp has none, and both must give the same tokens.
+Digits stand alone (the pre-tokenizer splits them), so sums and port numbers are spelt, not
+memorised. There is no normaliser: llama.cpp has none, and both must give the same tokens.
 """
 
 import argparse
@@ -33,7 +33,10 @@ def train(seed: int = 7, count: int = 40_000) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    special = [AddedToken(text, special=True, normalized=False) for text in (chat.PAD, chat.START, chat.END)]
+    special = [
+        AddedToken(text, special=True, normalized=False)
+        for text in (chat.PAD, chat.START, chat.END)
+    ]
     marks = [AddedToken(text, special=False, normalized=False) for text in chat.MARKS]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -52,7 +55,9 @@ def train(seed: int = 7, count: int = 40_000) -> Tokenizer:
 
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:
-    """tokenizer.json, tokenizer_config.json and chat_template.jinja, as transformers and vLLM read them."""
+    """tokenizer.json, tokenizer_config.json and chat_template.jinja, as transformers and vLLM read
+    them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
@@ -71,7 +76,9 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
 
 def main() -> None:
     """Command line: train and write the files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parent / "weights")
     args = parser.parse_args()
     tokenizer = train()

@@ -1,15 +1,18 @@
 """Train pilot on the CPU by the clock: the schedule ends when the minutes are up.
 
-    python models/pilot/train.py --data data.npz --minutes 60 --checkpoint pilot.pt -o models/pilot/weights
+    python models/pilot/train.py --data data.npz --minutes 60 --checkpoint pilot.pt -o
+    models/pilot/weights
 
-Matrices are trained by Muon (orthogonalised momentum), the rest by AdamW. The rate rises for a minute,
-stays, and falls to nothing in the last part of the time, so a shared machine changes how many steps are
-made but not how training ends. A checkpoint is written every few minutes; --resume goes on from it with the
-time that is left, --warm starts a new schedule from its weights.
+Matrices are trained by Muon (orthogonalised momentum), the rest by AdamW. The rate rises for a
+minute, stays, and falls to nothing in the last part of the time, so a shared machine changes how
+many steps are made but not how training ends. A checkpoint is written every few minutes; --resume
+goes on from it with the time that is left, --warm starts a new schedule from its weights.
 """
 
 import argparse
 import json
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -20,30 +23,35 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-# Rows and their length: positions up to 1023 see training, most steps stay cheap. 4096 tokens each.
-_BATCHES = [(16, 256, 0.5), (8, 512, 0.3), (4, 1024, 0.2)]
-_OTHERS = 0.05  # loss weight of what the assistant did not write
-_WARM_UP_STEPS = 60
+# Rows, their length, whether conversations in one row are kept apart, and the share of the steps;
+# 4096 tokens each. Kept apart, the question is found sooner; side by side, positions up to 1023 see
+# training and older talk is learnt to be passed over. The first shape is compiled: a minute for the
+# other would not pay.
+_BATCHES = [(16, 256, True, 0.94), (4, 1024, False, 0.06)]
+_EMBEDDING_RATE = 0.5  # of the matrices' rate
+_WARM_UP_STEPS = 30
 _CHECKPOINT_SECONDS = 180.0
 
 
 def orthogonal(gradient: Tensor, steps: int = 5) -> Tensor:
     """The nearest matrix with all singular values about 1 (Newton-Schulz iteration)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = gradient / (gradient.norm() + 1e-7)
+    x = (gradient / (gradient.norm() + 1e-7)).bfloat16()
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return x.T if tall else x
+    return (x.T if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrix updates are made orthogonal; rates compare with AdamW's."""
 
-    def __init__(self, params: list[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.05) -> None:
+    def __init__(
+        self, params: list[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.05
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
@@ -70,22 +78,31 @@ class Stream:
         self.next = int(self.rng.integers(len(self.starts) // 2))
         self.epochs = 0.0
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(inputs, targets, loss weights), each (rows, time)."""
-        rows, length, _ = _BATCHES[self.rng.choice(len(_BATCHES), p=[share for *_, share in _BATCHES])]
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """(inputs, targets, whether the target is the assistant's) by rows and time, and the
+        mask.
+        """
+        shares = [share for *_, share in _BATCHES]
+        rows, length, apart, _ = _BATCHES[self.rng.choice(len(_BATCHES), p=shares)]
         ids = np.zeros((rows, length + 1), dtype=np.int64)
-        weight = np.zeros((rows, length), dtype=np.float32)
+        mine = np.zeros((rows, length), dtype=bool)
         for row in range(rows):
             start = self.starts[self.next]
             if start + length + 1 > len(self.ids):
                 self.next, start = 0, 0
             ids[row] = self.ids[start : start + length + 1]
-            weight[row] = np.where(self.mine[start + 1 : start + length + 1] == 1, 1.0, _OTHERS)
+            mine[row] = self.mine[start + 1 : start + length + 1] == 1
             # Go on at the conversation that was cut, so that none is only ever seen in half.
             following = int(np.searchsorted(self.starts, start + length, side="right")) - 1
             self.epochs += (following - self.next) / len(self.starts)
             self.next = max(following, self.next + 1) % len(self.starts)
-        return torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:]), torch.from_numpy(weight)
+        inputs = torch.from_numpy(ids[:, :-1])
+        mask = None
+        if apart:
+            number = torch.cumsum(inputs == 0, dim=1) - (inputs == 0).long()
+            same = number[:, :, None] == number[:, None, :]
+            mask = (same & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
+        return inputs, torch.from_numpy(ids[:, 1:]), torch.from_numpy(mine), mask
 
 
 def rate(step: int, done: float, decay_from: float) -> float:
@@ -106,14 +123,21 @@ def export(model: network.Llama, folder: Path) -> None:
 
 def main() -> None:
     """Command line: train, checkpoint, export."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=4e-3)
-    parser.add_argument("--decay-from", type=float, default=0.5, help="share of the time at the full rate")
+    parser.add_argument(
+        "--decay-from", type=float, default=0.5, help="share of the time at the full rate"
+    )
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--warm", type=Path, help="start from the weights of this checkpoint")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the network (needs a C++ compiler)"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, help="stop after so many steps (for a quick try)")
@@ -146,21 +170,24 @@ def main() -> None:
         torch.save(record, args.checkpoint.with_suffix(".part"))
         args.checkpoint.with_suffix(".part").replace(args.checkpoint)
 
+    fast = torch.compile(model) if args.compile else model
     stream = Stream(args.data, args.seed + step)
     total = args.minutes * 60
     began, saved_at = time.monotonic() - used, used
     mean = 0.0
-    while used < total and (args.steps is None or step < args.steps):
-        inputs, targets, weight = stream.batch()
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    while used < total and not stopped.is_set() and (args.steps is None or step < args.steps):
+        inputs, targets, mine, mask = stream.batch()
         now = args.rate * rate(step, used / total, args.decay_from)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = now
+                group["lr"] = now if isinstance(optimizer, Muon) else now * _EMBEDDING_RATE
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            scores = model.logits(model(inputs))
-        loss = functional.cross_entropy(scores.float().flatten(0, 1), targets.flatten(), reduction="none")
-        flat = weight.flatten()
-        loss = (loss * flat).sum() / flat.sum()
+            trunk = model if mask is None else fast
+            # Only what the assistant says is learnt, so only there are scores needed.
+            scores = model.logits(trunk(inputs, mask)[mine])
+        loss = functional.cross_entropy(scores.float(), targets[mine])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -171,12 +198,13 @@ def main() -> None:
         mean = loss.item() if step == 1 else 0.95 * mean + 0.05 * loss.item()
         if step % 20 == 0:
             speed = step * 4096 / used
-            print(f"{used / 60:6.1f} min  step {step}  loss {mean:.4f}  rate {now:.5f}  epoch {stream.epochs:.2f}  {speed:.0f} tok/s", flush=True)
+            progress = f"loss {mean:.4f}  rate {now:.5f}  epoch {stream.epochs:.2f}"
+            print(f"{used / 60:6.1f} min  step {step}  {progress}  {speed:.0f} tok/s", flush=True)
         if used - saved_at > _CHECKPOINT_SECONDS:
             saved_at = used
             save()
     save()
-    if args.out:
+    if args.out and not stopped.is_set():
         export(model, args.out)
         print(f"exported to {args.out}")
 

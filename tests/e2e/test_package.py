@@ -1,15 +1,18 @@
 """Files become models: the real command line, daemon, registry and engine."""
 
 import json
+import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import oras.client
 import pytest
 
-from tests.components.daemon import Daemon, running_daemon
-from tests.components.oci_registry import RunningRegistry, oci_registry
-from tests.components.tiny_models import chat_model
+from tests.components.daemon import STOKER, Daemon, run_cli, running_daemon
+from tests.components.oci_registry import RunningRegistry, oci_registry, skopeo
+from tests.components.tiny_models import bad_models, chat_model
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +20,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon without any model."""
     with running_daemon(tmp_path_factory.mktemp("home")) as daemon:
         yield daemon
+
+
+@pytest.fixture(autouse=True)
+def without_models(empty: Daemon) -> Iterator[None]:
+    yield
+    empty.cli("unload", "--all")
+    empty.cli("purge", "--force")
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +95,156 @@ def test_export_load_repackage_purge(empty: Daemon, model: Path) -> None:
     small = json.loads(empty.cli("inspect", "me/c:small").stdout)
     assert small["config"]["context_size"] == 77
     assert small["id"] != before["id"]
+
+
+def test_a_daemon_elsewhere_gets_the_bytes(
+    empty: Daemon, registry: RunningRegistry, model: Path, tmp_path: Path
+) -> None:
+    """Another home: nothing tells this command line that the daemon is on the same machine."""
+    env = {**empty.env, "STOKER_HOME": str(tmp_path)}
+    packaged = run_cli(env, "package", "--gguf", str(model), "--json", "me/remote")
+    assert packaged.returncode == 0, packaged.stderr
+    made = json.loads(packaged.stdout)["id"]
+    assert json.loads(empty.cli("inspect", "me/remote").stdout)["id"] == made
+    name = f"localhost:{registry.port}/me/remote:1"
+    pushed = run_cli(env, "package", "--gguf", str(model), "--push", name)
+    assert pushed.returncode == 0, pushed.stderr
+    assert empty.cli("inspect", name).returncode == 1
+    file = tmp_path / "m.tar"
+    assert run_cli(env, "save", "me/remote", "-o", str(file)).returncode == 0
+    assert empty.cli("rm", "me/remote").returncode == 0
+    assert run_cli(env, "load", "-i", str(file)).returncode == 0
+    assert empty.cli("rm", made).returncode == 0
+    for command in (("verify",), ("prune",), ("import", str(model))):
+        done = run_cli(env, *command)
+        assert done.returncode == 1
+        assert "not the service of this user" in done.stderr
+    file.write_bytes(b"no archive" * 1000)
+    refused = run_cli(env, "load", "-i", str(file))
+    assert refused.returncode == 1
+    assert "not a tar archive" in refused.stderr
+
+
+def test_strangers_keep_the_digest(
+    empty: Daemon, registry: RunningRegistry, model: Path, tmp_path: Path
+) -> None:
+    name, copied = f"localhost:{registry.port}/me/s:1", f"localhost:{registry.port}/me/copied:1"
+    packaged = empty.cli("package", "--gguf", str(model), "--push", "--keep", "--json", name)
+    made = json.loads(packaged.stdout)["id"]
+    insecure = ("--src-tls-verify=false", "--dest-tls-verify=false")
+    skopeo(tmp_path, "copy", *insecure, f"docker://{name}", f"docker://{copied}")
+    client = oras.client.OrasClient(hostname=f"localhost:{registry.port}", insecure=True)
+    (weights,) = client.pull(target=copied, outdir=str(tmp_path / "out"))
+    assert Path(weights).read_bytes() == model.read_bytes()
+    assert empty.cli("rm", name).returncode == 0
+    assert empty.cli("pull", copied).returncode == 0
+    assert json.loads(empty.cli("inspect", copied).stdout)["id"] == made
+    assert empty.cli("rm", copied).returncode == 0
+
+
+def test_a_variant_of_a_model(empty: Daemon, model: Path, tmp_path: Path) -> None:
+    assert empty.cli("package", "--gguf", str(model), "me/base").returncode == 0
+    (tmp_path / "LICENSE").write_text("mine")
+    extra = ("--license", str(tmp_path / "LICENSE"))
+    done = empty.cli("package", "--from", "me/base", "--context-size", "64", *extra, "me/small")
+    assert done.returncode == 0, done.stderr
+    small = json.loads(empty.cli("inspect", "me/small").stdout)
+    assert small["config"]["context_size"] == 64
+    pack = empty.cli("package", "--from", "me/base", "--format", "cncf", "me/pack")
+    assert pack.returncode == 0, pack.stderr
+    assert empty.cli("run", "me/pack", "hello").returncode == 0
+    empty.cli("unload", "--all")
+    assert empty.cli("verify", "me/small").returncode == 0
+    for name in ("me/base", "me/small", "me/pack"):
+        assert empty.cli("rm", name).returncode == 0
+
+
+def test_a_failed_push_keeps_the_work(empty: Daemon, model: Path) -> None:
+    name = f"localhost:{empty.port}/me/lost:1"  # no registry, but something that answers
+    done = empty.cli("package", "--gguf", str(model), "--push", name)
+    assert done.returncode == 1
+    assert f"push {name}" in done.stderr
+    assert empty.cli("rm", name).returncode == 0
+
+
+def test_import_verify_prune(empty: Daemon, tmp_path: Path) -> None:
+    path = chat_model(tmp_path / "Tiny Chat.gguf", architecture="zebra9")
+    dry = empty.cli("import", "-n", str(path))
+    assert dry.stdout.startswith("tiny-chat ")
+    assert empty.cli("list", "-q").stdout == ""
+    done = empty.cli("import", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "nothing copied" in done.stdout
+    identifier = json.loads(empty.cli("inspect", "tiny-chat").stdout)["id"]
+    assert "are whole" in empty.cli("verify").stdout
+    with path.open("r+b") as file:  # root, and whoever makes it writable again, can
+        file.seek(-1, os.SEEK_END)
+        file.write(b"?")
+    damaged = empty.cli("verify", "tiny-chat")
+    assert damaged.returncode == 1
+    assert "is not what its name says" in damaged.stdout
+    assert empty.cli("verify", "--repair").returncode == 0
+    assert empty.cli("inspect", identifier).returncode == 1
+    pruned = empty.cli("prune")
+    assert "Total reclaimed space" in pruned.stdout
+    assert empty.cli("verify").returncode == 0
+
+
+BAD_INPUT = {
+    "no source": (("package", "me/x"), "exactly one of"),
+    "two sources": (("package", "--gguf", "a", "--from", "b", "me/x"), "exactly one of"),
+    "no such file": (("package", "--gguf", "/none.gguf", "me/x"), "/none.gguf: no such file"),
+    "a device": (("package", "--gguf", "/dev/zero", "me/x"), "not a regular file"),
+    "bad name": (("package", "--gguf", "{model}", "A B"), "invalid model reference"),
+    "a digest": (("package", "--gguf", "{model}", "me/x@sha256:" + "0" * 64), "names a digest"),
+    "bad format": (("package", "--gguf", "{model}", "--format", "zip", "x"), "--format value"),
+    "no place": (
+        ("package", "--gguf", "{model}", "--format", "cncf", "--context-size", "9", "x"),
+        "cannot be used with --format cncf",
+    ),
+    "huge context": (
+        ("package", "--gguf", "{model}", "--context-size", "99999999999", "x"),
+        "invalid context size",
+    ),
+    "no model": (("package", "--from", "me/none", "me/x"), "me/none: model not found"),
+    "save nothing": (("save", "me/none", "-o", "/tmp/x.tar"), "model not found"),
+    "save nowhere": (("save", "me/none"), "no file to write to"),
+    "load nothing": (("load", "-i", "/none.tar"), "no such file"),
+    "load a model": (("load", "-i", "{model}"), "not a tar archive"),
+    "import nothing": (("import", "/none"), "no such file"),
+    "verify nothing": (("verify", "me/none"), "model not found"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_clear_line(empty: Daemon, model: Path, case: str) -> None:
+    arguments, words = BAD_INPUT[case]
+    done = empty.cli(*(text.format(model=model) for text in arguments))
+    assert done.returncode in {1, 2}
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "this is a bug" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["truncated tensors", "garbage", "empty", "html"])
+def test_files_that_are_no_models(empty: Daemon, tmp_path: Path, kind: str) -> None:
+    path = bad_models(tmp_path)[kind]
+    done = empty.cli("package", "--gguf", str(path), "me/x")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {path}")
+    assert empty.cli("list", "-q").stdout == ""
+
+
+def test_a_full_disk(empty: Daemon, tmp_path: Path) -> None:
+    """A file size limit is a disk that is full after so many bytes."""
+    path = chat_model(tmp_path / "m.gguf")
+    limited = f"ulimit -f 64; exec {' '.join(STOKER)} package --copy --gguf {path} me/full"
+    done = subprocess.run(
+        ["bash", "-c", limited], env=dict(empty.env), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "hint: free some space" in done.stderr
+    assert empty.cli("list", "-q").stdout == ""
+    assert empty.cli("verify").returncode == 0

@@ -62,6 +62,9 @@ GROUPS: Final = (
         Command("start-runner", "Start it in the background", file="runner"),
         Command("stop-runner", "Stop it", file="runner"),
         Command("restart-runner", "Stop it and start it again", file="runner"),
+        Command("install-runner", "Install an engine made for this machine"),
+        Command("reinstall-runner", "Make it anew", file="install_runner"),
+        Command("uninstall-runner", "Remove an engine, or stop the service"),
     )),
     Group("More", (
         Command("docker-plugin", "Make this `docker model`", "install|uninstall|status", 1, 1),

@@ -2,14 +2,18 @@
 
 from typing import Final
 
-from stoker.base.errors import Unreachable
+from msgspec import to_builtins
+
+from stoker.base.errors import DaemonError, Unreachable
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import FAILED, OK, say
 from stoker.cli.output import put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
+from stoker.client.runners import Runners
 from stoker.client.running import running
+from stoker.wire.runners import EngineBuild
 
 HEADER: Final = ("BACKEND", "STATUS", "DETAILS")
 _ORDER: Final = ("Running", "Error", "Not Installed", "Installing")
@@ -33,7 +37,7 @@ def run(options: Options, session: Session) -> int:
     except Unreachable:
         backends = None
     if options.json:
-        put(_as_json(client, backends))
+        put(_as_json(client, backends, _builds(client) if backends else []))
         return OK
     if backends is None:
         put("Docker Model Runner is not running\n")
@@ -53,17 +57,27 @@ def _rank(status: str) -> int:
     return _ORDER.index(status) if status in _ORDER else len(_ORDER)
 
 
-def _as_json(client: Client, backends: dict[str, str] | None) -> str:
+def _builds(client: Client) -> list[EngineBuild]:
+    """All installed builds; none where the server does not know the word."""
+    try:
+        return Runners(client).builds()
+    except DaemonError:
+        return []
+
+
+def _as_json(client: Client, backends: dict[str, str] | None, builds: list[EngineBuild]) -> str:
     import json  # noqa: PLC0415  # one line with DMR's key order; msgspec would need a struct
 
     # Who reads this wants to send requests, and few programs speak to a socket file.
     found = running(paths_of()) if client.endpoint.may_start else None
     base = f"{(found and found.address) or client.endpoint}/v1/"
-    value = {
+    value: dict[str, object] = {
         "running": backends is not None,
         "backends": backends or {},
         "kind": KIND,
         "endpoint": base,
         "endpointHost": base,
     }
+    if builds:  # Docker Model Runner's object ends above
+        value["builds"] = [to_builtins(build) for build in builds]
     return json.dumps(value, separators=(",", ":")) + "\n"

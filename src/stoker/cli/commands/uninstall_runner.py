@@ -1,0 +1,44 @@
+"""`uninstall-runner`: remove an engine; without one, stop the service and remove all of them."""
+
+from stoker.cli import parser as cli
+from stoker.cli.commands import runner
+from stoker.cli.errors import doing
+from stoker.cli.output import put
+from stoker.cli.session import Session
+from stoker.client.runners import Runners
+
+
+class Options(runner.Options):
+    backend: str
+    models: bool
+    images: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.set_defaults(command="stop-runner", host=None, port=None)
+    parser.flag("--backend", default="", value="NAME", help="only this engine")
+    parser.switch("--models", help="the models too")
+    parser.switch("--images", help="the engines too")
+    parser.epilog = (
+        "The llama.cpp that came with this program always stays; other builds are removed."
+    )
+
+
+def run(options: Options, session: Session) -> int:
+    if options.backend:
+        _remove(Runners(session.client()), options.backend)
+        return 0
+    if options.images or options.models:
+        client = session.client()
+        for backend in client.status() if options.images else ():
+            _remove(Runners(client), backend)
+        if options.models:
+            with doing("Failed to remove models"):
+                client.purge()
+    return runner.run(options, session)
+
+
+def _remove(runners: Runners, backend: str) -> None:
+    with doing(f"Failed to uninstall {backend}"):
+        runners.uninstall(backend)
+    put(f"Uninstalled {backend} backend\n")
