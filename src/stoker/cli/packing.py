@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from stoker.base.errors import DaemonError, ModelNotFound, StokerError
+from stoker.base.errors import ModelNotFound, StokerError
 from stoker.cli import transfer
 from stoker.cli.errors import doing, say
 from stoker.cli.meter import Meter, meter
@@ -65,13 +64,8 @@ def _deliver_elsewhere(session: Session, artifact: Artifact, delivery: Delivery)
 
 
 def _has(client: Client, name: str) -> bool:
-    try:
-        client.inspect(name)
-    except DaemonError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            return False
-        raise
-    return True
+    """Exactly this name: asked for one model, the service may answer with a similar one."""
+    return any(name in model.tags for model in client.models())
 
 
 def _counted(chunks: Iterable[bytes], sent: Meter) -> Iterator[bytes]:
