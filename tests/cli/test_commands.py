@@ -256,7 +256,9 @@ def test_rm(stoker: Stoker, daemon: Stub) -> None:
     outcome = stoker("rm", "-f", "smollm2", "nope")
     assert outcome.code == 1
     assert outcome.out == f"Untagged: docker.io/ai/smollm2:latest\nDeleted: {ID}\n"
-    assert outcome.err == "error: Failed to remove model: no such model: nope\n"
+    assert outcome.err == (
+        "error: Failed to remove model: no such model: nope\nhint: stoker list shows what is here\n"
+    )
     daemon.fail["/models/x"] = (409, "must be forced\n", {})
     why = "removing x failed with status 409 Conflict: must be forced"
     assert stoker("rm", "x").err == f"error: Failed to remove model: {why}\n"

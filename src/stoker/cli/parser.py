@@ -22,6 +22,7 @@ class Options(argparse.Namespace):
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 # Go's flags take a value for a switch too, and people paste such lines.
+_BAD_NUMBER: Final = re.compile(r"argument (\S+): invalid int value: (.*)")
 _SWITCH_VALUE: Final = re.compile(r"(--[a-z-]+)=(true|false)", re.IGNORECASE)
 
 
@@ -137,6 +138,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it does not like something."""
+        message = _BAD_NUMBER.sub(r"\1 needs a whole number, not \2", message)
         raise UsageError(message, hint=f"see '{self.prog} --help'")
 
 

@@ -24,6 +24,8 @@ def run(options: Options, session: Session) -> int:
             missing = f"no such model: {name}"
             why = missing if error.status == 404 else refusal(f"removing {name}", error)
             error.args = (f"Failed to remove model: {why}",)
+            if error.status == 404:
+                error.hint = f"{session.program} list shows what is here"
             raise
         put("".join(f"{verb}: {what}\n" for step in done for verb, what in step.items()))
     return 0
