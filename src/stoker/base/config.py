@@ -28,7 +28,7 @@ class Config:
     """What the daemon runs with. `memory_budget` in bytes, 0 means: what the machine has.
 
     `allowed_origins` and `allowed_hosts`: web pages that may talk to the daemon, and names it goes
-    by, beside local ones.
+    by, beside local ones. `record_requests`: keep the last prompts and answers for debugging.
     """
 
     host: str
@@ -39,6 +39,7 @@ class Config:
     memory_budget: int
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
+    record_requests: bool
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
 
@@ -93,6 +94,14 @@ def _list(value: object) -> tuple[str, ...]:
     return tuple(text.strip() for text in texts if text.strip())
 
 
+def _switch(value: object) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    try:
+        return words[str(value).lower()]
+    except KeyError:
+        raise ValueError("true or false") from None
+
+
 _KEYS: Final = (
     _Key("host", "127.0.0.1", _text, ("STOKER_LISTEN_HOST",)),
     _Key("port", DEFAULT_PORT, _port, ("MODEL_RUNNER_PORT",)),
@@ -101,6 +110,7 @@ _KEYS: Final = (
     _Key("llama_server", "", _text, ("LLAMA_SERVER_PATH",)),
     _Key("memory_budget", 0, _bytes, ("STOKER_MEMORY_BUDGET",)),
     _Key("allowed_origins", (), _list, ("DMR_ORIGINS",)),
+    _Key("record_requests", False, _switch, ("STOKER_RECORD_REQUESTS",)),
     _Key("allowed_hosts", (), _list, ("STOKER_ALLOWED_HOSTS",)),
 )
 

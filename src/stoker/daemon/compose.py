@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -20,7 +21,10 @@ from stoker.api import (
     TransferRoutes,
     build_app,
 )
+from stoker.api.health import HealthRoutes
+from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.origins import Policy
+from stoker.api.requests import RequestRoutes
 from stoker.api.runners import RunnerRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
@@ -41,6 +45,7 @@ from stoker.library import Library
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
+from stoker.observe.metrics import Metrics
 from stoker.registry.client import RegistryClient
 from stoker.scheduler import Scheduler
 from stoker.scheduler.core import Core
@@ -65,6 +70,8 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
     engine_log = EngineLog(paths.logs)
+    metrics = Metrics()
+    recorder = RequestRoutes(library, enabled=config.record_requests)
     environ = _environ(config)
     builds = Builds(paths.engines)
     engines = known_engines(environ, builds=builds, threads=usable_cores())
@@ -82,6 +89,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 launcher=LocalLauncher(),
                 run_dir=paths.run,
                 engine_log=engine_log,
+                watch=EffectCounter(metrics),
             ) as scheduler,
             RegistryClient() as registries,
             HubClient() as hub,
@@ -94,6 +102,8 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 engines=engines,
                 upstreams=upstreams,
                 limits=Limits(),
+                observers=(partial(count_request, metrics), recorder.note),
+                record=config.record_requests,
             )
             puller = Puller(
                 store,
@@ -124,6 +134,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     ),
                     jobs=jobs,
                 ),
+                HealthRoutes(library, scheduler, upstreams),
+                MetricsRoutes(metrics, scheduler, upstreams),
+                recorder,
                 LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
             )
             yield Daemon(app, scheduler)

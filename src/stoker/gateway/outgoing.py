@@ -1,6 +1,7 @@
 """The client's side of one answer: opened by whoever has something to say first, exactly once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +11,7 @@ from multidict import CIMultiDict
 
 from stoker.base.errors import StokerError
 from stoker.gateway.answer import EVENT_STREAM, Answer
+from stoker.gateway.exchange import Exchange
 
 _FIRST_SIGN: Final = 1.0
 """Seconds of waiting before a client is told that its model loads, and then once more each time."""
@@ -22,11 +24,18 @@ class ClientGone(ConnectionError):
 class Outgoing:
     """Sends one answer. `sent`: the client has begun to receive what the engine said."""
 
-    def __init__(self, request: web.Request, answer: Answer) -> None:
+    def __init__(self, request: web.Request, answer: Answer, seen: Exchange) -> None:
         self.answer = answer
+        self.seen = seen
         self.sent = False
         self._request = request
         self._response: web.StreamResponse | None = None
+
+    def granted(self, served: str) -> None:
+        """The runner is there; the engine calls the model `served`."""
+        self.seen.name = served
+        self.seen.granted = time.monotonic()
+        self.answer.begin(served, self.seen.granted - self.seen.began)
 
     @property
     def opened(self) -> bool:
@@ -77,6 +86,7 @@ class Outgoing:
         """Send what the engine said. Raises ClientGone."""
         data = self.answer.feed(chunk)
         if data and self._response is not None:
+            self.seen.saw(data)
             try:
                 await self._response.write(data)
             except ClientConnectionResetError as error:
@@ -84,13 +94,16 @@ class Outgoing:
 
     async def finish(self) -> web.StreamResponse:
         """The end of a stream."""
-        return await self._close(self.answer.flush())
+        rest = self.answer.flush()
+        self.seen.saw(rest)
+        return await self._close(rest)
 
     async def whole(
         self, status: int, headers: CIMultiDict[str], body: bytes
     ) -> web.StreamResponse:
         """An answer in one piece."""
         data = self.answer.whole(status, body)
+        self.seen.saw(data)
         if self._response is not None:
             return await self._close(self.answer.failed(data))
         return web.Response(status=status, body=data, headers=headers)

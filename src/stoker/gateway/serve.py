@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -19,6 +19,7 @@ from stoker.base.errors import (
 )
 from stoker.engines.spec import Engine, Instance
 from stoker.gateway.answer import Answer, Passthrough
+from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import EngineGone, relay
@@ -55,7 +56,10 @@ class Limits:
 
 
 class Gateway:
-    """Serves model requests. `engines` by name; the first that reads a format is its default."""
+    """Serves model requests. `engines` by name; the first that reads a format is its default.
+
+    `observers` are told of every request when it is over; `record` keeps its answer for them.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,8 @@ class Gateway:
         engines: Mapping[str, Engine],
         upstreams: Upstreams,
         limits: Limits,
+        observers: Sequence[Observer] = (),
+        record: bool = False,
     ) -> None:
         self._resolver = resolver
         self._planner = planner
@@ -73,6 +79,8 @@ class Gateway:
         self._engines = engines
         self._upstreams = upstreams
         self._limits = limits
+        self._observers = observers
+        self._record = record
 
     async def serve(
         self, request: web.Request, call: Call, answer: Answer | None = None
@@ -82,25 +90,34 @@ class Gateway:
         Raises the typed errors of every stage; once the client has received a byte of a stream,
         an error becomes its last event.
         """
-        out = Outgoing(request, answer or Passthrough(call.model))
+        seen = Exchange(call, bytearray() if self._record else None)
+        out = Outgoing(request, answer or Passthrough(call.model), seen)
         try:
-            return await self._serve(request, call, out)
+            response = await self._serve(request, call, out)
+            seen.status = response.status
         except StokerError as error:
             if not out.opened:
+                seen.error = error
                 raise
             logger.warning("failed in a stream model=%r: %s", call.model, error)
-            return await out.fail(error)
+            response = await out.fail(error)
+            seen.status = response.status
+        finally:
+            seen.ended = time.monotonic()
+            for observe in self._observers:
+                observe(seen)
+        return response
 
     async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
         model = await self._resolver.resolve(call.model)
         run = self._request(model, call)
+        out.seen.model, out.seen.engine = model.id, run.engine
         for last_try in (False, True):
             async with AsyncExitStack() as held:
-                began = time.monotonic()
                 lease = await held.enter_async_context(self._waiting(call, run, out))
+                out.granted(lease.name)
                 if call.preload:
                     return web.Response()
-                out.answer.begin(lease.name, time.monotonic() - began)
                 session = await self._upstreams.session(lease.instance.socket)
                 try:
                     return await relay(request, out, session, call.operation.path, call.body)

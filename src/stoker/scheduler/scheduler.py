@@ -38,7 +38,8 @@ class Scheduler:
     """Decides what runs and when; `async with lease(...)` is how a request gets a runner.
 
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
-    sockets; `engine_log` receives every line an engine writes, with the model's name.
+    sockets; `engine_log` receives every line an engine writes, with the model's name; `watch` sees
+    every decision.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Scheduler:
         launcher: Launcher,
         run_dir: Path,
         engine_log: Callable[[str, str], None],
+        watch: Callable[[Effect], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core
@@ -56,11 +58,13 @@ class Scheduler:
         self._launcher = launcher
         self._run_dir = run_dir
         self._engine_log = engine_log
+        self._watch = watch
         self._clock = clock
         self._tickets = count(1)
         self._grants: dict[Ticket, asyncio.Future[Lease]] = {}
         self._instances: dict[Generation, Instance] = {}
         self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
+        self._began: dict[Generation, float] = {}
         self._group = asyncio.TaskGroup()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -106,8 +110,7 @@ class Scheduler:
 
     def unload(self, keys: frozenset[RunnerKey] | None) -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
-        effects = self._dispatch(events.UnloadAsked(keys))
-        return sum(isinstance(effect, events.Stop) for effect in effects)
+        return sum(isinstance(e, events.Stop) for e in self._dispatch(events.UnloadAsked(keys)))
 
     async def drain(self, within: float) -> bool:
         """Refuse new requests and wait for running ones, at most `within` seconds."""
@@ -134,6 +137,8 @@ class Scheduler:
                 memory=runner.request.memory,
                 pid=instance.pid if (instance := self._instances.get(runner.generation)) else None,
                 build=self._build(runner.request.engine),
+                age=now - self._began.get(runner.generation, now),
+                socket=instance.socket if instance else None,
             )
             for key, runner in self._core.runners.items()
         )
@@ -146,11 +151,9 @@ class Scheduler:
         now = self._clock()
         effects = self._core.handle(event, now)
         for effect in effects:
+            self._watch(effect)
             self._carry_out(effect)
-        if self._core.runners:
-            self._empty.clear()
-        else:
-            self._empty.set()
+        (self._empty.clear if self._core.runners else self._empty.set)()
         self._arm_timer(now)
         return effects
 
@@ -178,15 +181,16 @@ class Scheduler:
             self._timer = None
         deadline = self._core.next_deadline(now)
         if deadline is not None:
-            loop = asyncio.get_running_loop()
             # A hair late: firing a microsecond early would only arm the timer again.
-            self._timer = loop.call_later(deadline - now + 0.001, self._tick)
+            delay = deadline - now + 0.001
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self._dispatch(events.TimePassed())
 
     def _start(self, start: events.Start) -> None:
+        self._began[start.generation] = self._clock()
         task = self._group.create_task(self._run(start), name=f"runner {start.generation}")
         self._tasks[start.generation] = task
         # A callback and not a `finally`: a task cancelled before its first step runs no code.
@@ -194,13 +198,10 @@ class Scheduler:
 
     def _ended(self, start: events.Start, task: asyncio.Task[StokerError | None]) -> None:
         """Report the end of a runner to the core, exactly once, whatever the reason was."""
-        del self._tasks[start.generation]
+        del self._tasks[start.generation], self._began[start.generation]
         error = None if task.cancelled() else task.result()
-        key = start.request.key
-        if error:
-            self._dispatch(events.LaunchFailed(key, start.generation, error))
-        else:
-            self._dispatch(events.Exited(key, start.generation))
+        life = start.request.key, start.generation
+        self._dispatch(events.LaunchFailed(*life, error) if error else events.Exited(*life))
 
     async def _run(self, start: events.Start) -> StokerError | None:
         """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""

@@ -1,13 +1,17 @@
 """What `ps` and the metrics show of a runner. A snapshot, never a handle."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stoker.scheduler.events import RunnerKey, RunnerState
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """One runner now. `idle_for` in seconds, None while busy or loading; memory in bytes."""
+    """One runner now. `idle_for` in seconds, None while busy or loading; memory in bytes.
+
+    `age`: seconds since its start was decided. `socket`: where its engine answers, once it does.
+    """
 
     key: RunnerKey
     name: str
@@ -19,3 +23,5 @@ class RunnerStatus:
     memory: int
     pid: int | None
     build: str
+    age: float = 0.0
+    socket: Path | None = None

@@ -1,0 +1,91 @@
+"""`GET /health`: alive. `?deep=1`: everything a request needs works, engines included."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+import stoker
+from stoker.api.models import boolean
+from stoker.base.errors import StokerError
+from stoker.gateway.answer import error_text
+from stoker.gateway.upstream import Upstreams
+from stoker.library import Library
+from stoker.scheduler import RunnerState, RunnerStatus, Scheduler
+
+_STUCK: Final = 300.0
+"""Seconds of loading after which a load counts as stuck; reading 200 GB from a disk takes less."""
+_ENGINE_WITHIN: Final = 5.0
+
+
+class Health(msgspec.Struct, omit_defaults=True):
+    """The answer. `problems` is empty when `status` is `ok`."""
+
+    status: str
+    version: str
+    problems: list[str] = []
+    models: int | None = None
+    runners: dict[str, str] | None = None
+
+
+class HealthRoutes:
+    """Cheap for load balancers, deep for people and monitors."""
+
+    def __init__(self, library: Library, scheduler: Scheduler, upstreams: Upstreams) -> None:
+        self._library = library
+        self._scheduler = scheduler
+        self._upstreams = upstreams
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        yield web.get("/health", self.health)
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """200, or 503 with the problems. Changes nothing: no model is loaded or kept loaded."""
+        if not boolean(request.query.get("deep")):
+            return _answer(Health("ok", stoker.__version__))
+        problems: list[str] = []
+        models: int | None = None
+        try:
+            models = len(await asyncio.to_thread(self._library.models))
+        except StokerError as error:
+            problems.append(f"store: {error_text(error)}")
+        runners = self._scheduler.status()
+        states = await asyncio.gather(*(self._state(runner) for runner in runners))
+        shown = {}
+        for runner, (state, fine) in zip(runners, states, strict=True):
+            name = f"{runner.name} ({runner.key.engine}, {runner.key.mode.value})"
+            shown[name] = state
+            if not fine:
+                problems.append(f"{name}: {state}")
+        status = "failing" if problems else "ok"
+        return _answer(Health(status, stoker.__version__, problems, models, shown))
+
+    async def _state(self, runner: RunnerStatus) -> tuple[str, bool]:
+        """One runner in a few words, and whether that is fine."""
+        if runner.state is RunnerState.LOADING:
+            stuck = runner.age > _STUCK
+            return f"{'stuck' if stuck else 'loading'} for {runner.age:.0f} s", not stuck
+        if runner.state is RunnerState.STOPPING or runner.socket is None:
+            return "stopping", True
+        try:
+            async with asyncio.timeout(_ENGINE_WITHIN):
+                session = await self._upstreams.session(runner.socket)
+                async with session.get("http://localhost/health") as answer:
+                    fine = answer.status == 200
+                    return "ready" if fine else f"its engine answers {answer.status}", fine
+        except TimeoutError:
+            return f"its engine does not answer within {_ENGINE_WITHIN:g} s", False
+        except aiohttp.ClientError as error:
+            return f"its engine cannot be reached: {error}", False
+
+
+def _answer(health: Health) -> web.Response:
+    return web.Response(
+        status=200 if health.status == "ok" else 503,
+        body=msgspec.json.encode(health) + b"\n",
+        content_type="application/json",
+    )

@@ -1,0 +1,123 @@
+"""`/engines/requests`: the last requests and answers of each model, for debugging.
+
+Nothing is kept unless the operator asks for it (`record_requests`): prompts are nobody's business.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from stoker.api.errors import status_of
+from stoker.api.views import json_response
+from stoker.gateway.exchange import MAX_RECORDED, Exchange
+from stoker.library import Library
+
+_PER_MODEL: Final = 10
+_MODELS: Final = 32
+_WAITING: Final = 100
+"""Records a slow follower may be behind; later ones are dropped for it."""
+
+
+class Record(msgspec.Struct, omit_defaults=True):
+    """One request; Docker Model Runner's keys. `timestamp` in unix seconds."""
+
+    id: str
+    model: str
+    method: str
+    url: str
+    request: str
+    response: str = ""
+    error: str = ""
+    timestamp: int = msgspec.field(default_factory=int)
+    status_code: int = msgspec.field(default_factory=int)
+
+
+class Records(msgspec.Struct):
+    """What is kept of one model; `model` is its id."""
+
+    count: int
+    model: str
+    config: dict[str, object]
+    records: list[Record]
+
+
+class RequestRoutes:
+    """Keeps and shows records. `enabled` is the operator's wish."""
+
+    def __init__(self, library: Library, *, enabled: bool) -> None:
+        self._library = library
+        self._enabled = enabled
+        self._kept: OrderedDict[str, deque[Record]] = OrderedDict()
+        self._followers: set[asyncio.Queue[bytes]] = set()
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        yield web.get("/engines/requests", self.requests)
+
+    def note(self, seen: Exchange) -> None:
+        """Keep a request that is over."""
+        if not self._enabled or not seen.model:
+            return
+        now = time.time()
+        status = seen.status if seen.error is None else status_of(seen.error)
+        answer = bytes(seen.recorded or b"").decode(errors="replace")
+        failed = str(seen.error) if seen.error else (answer if status >= 400 else "")
+        record = Record(
+            id=f"{seen.model}_{time.time_ns()}",
+            model=seen.call.model,
+            method="POST",
+            url=seen.call.operation.path,
+            request=seen.call.body[:MAX_RECORDED].decode(errors="replace"),
+            response="" if failed else answer,
+            error=failed,
+            timestamp=int(now),
+            status_code=status or 408,  # the client left
+        )
+        ring = self._kept.setdefault(seen.model, deque(maxlen=_PER_MODEL))
+        self._kept.move_to_end(seen.model)
+        ring.append(record)
+        while len(self._kept) > _MODELS:
+            self._kept.popitem(last=False)
+        event = _event("new_request", [_records(seen.call.model, [record])])
+        for queue in self._followers:
+            if not queue.full():
+                queue.put_nowait(event)
+
+    async def requests(self, request: web.Request) -> web.StreamResponse:
+        """All records, or those of `?model=`; as they come with `Accept: text/event-stream`."""
+        name = request.query.get("model")
+        wanted = self._library.find(name).id if name else None
+        kept = {m: list(ring) for m, ring in self._kept.items() if wanted in {None, m}}
+        if request.headers.get("Accept") != "text/event-stream":
+            return json_response([_records(model, ring) for model, ring in kept.items()])
+        queue: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
+        self._followers.add(queue)
+        try:
+            response = web.StreamResponse(
+                headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+            )
+            await response.prepare(request)
+            if request.query.get("include_existing") == "true":
+                for model, ring in kept.items():
+                    for record in ring:
+                        await response.write(
+                            _event("existing_request", [_records(model, [record])])
+                        )
+            await response.write(_event("connected", {"status": "connected"}))
+            while True:
+                await response.write(await queue.get())
+        finally:
+            self._followers.discard(queue)
+
+
+def _records(model: str, records: list[Record]) -> Records:
+    return Records(len(records), model, {}, records)
+
+
+def _event(name: str, value: object) -> bytes:
+    return f"event: {name}\ndata: ".encode() + msgspec.json.encode(value) + b"\n\n"

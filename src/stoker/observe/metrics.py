@@ -1,0 +1,91 @@
+"""Our own numbers, in Prometheus' form. One object for each daemon, no global registry."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# From a token of a tiny model to an hour of a large one.
+_SECONDS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_MODEL: Final = ("model", "engine")
+
+
+class Metrics:
+    """What is counted. `registry` renders it.
+
+    `model` is always the name of a runner, never what a client made up: a label's values live as
+    long as the daemon.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = (*_MODEL, "operation")
+        self._requests = Counter(
+            "stoker_requests", "Model requests that are over", (*labels, "status"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "stoker_request_seconds", "From request to end of answer", labels, buckets=_SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
+        self._first = Histogram(
+            "stoker_first_byte_seconds", "From request to the first byte of the answer", labels,
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._waited = Histogram(
+            "stoker_wait_seconds", "From request to a loaded model", labels, buckets=_SECONDS,
+            registry=self.registry,
+        )  # fmt: skip
+        self._loads = Counter("stoker_loads", "Runners started", _MODEL, registry=self.registry)
+        self._stops = Counter(
+            "stoker_stops", "Runners stopped: idle, unloaded, or to make room", _MODEL,
+            registry=self.registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "stoker_refused", "Requests refused before an engine saw them", ("code",),
+            registry=self.registry,
+        )  # fmt: skip
+        self.runners = Gauge(
+            "stoker_runners", "Runners now", (*_MODEL, "mode", "state"), registry=self.registry
+        )
+        self.memory = Gauge(
+            "stoker_runner_memory_bytes", "Estimated memory of a runner", (*_MODEL, "mode"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.busy = Gauge(
+            "stoker_requests_running", "Requests being answered", (*_MODEL, "mode"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "stoker_requests_waiting", "Requests that wait for a runner", (*_MODEL, "mode"),
+            registry=self.registry,
+        )  # fmt: skip
+
+    def request(
+        self,
+        model: str,
+        engine: str,
+        operation: str,
+        *,
+        status: int,
+        seconds: float,
+        waited: float,
+        first: float | None,
+    ) -> None:
+        """A request is over. Durations in seconds; status 0 when the client left."""
+        self._requests.labels(model, engine, operation, status or "gone").inc()
+        self._seconds.labels(model, engine, operation).observe(seconds)
+        self._waited.labels(model, engine, operation).observe(waited)
+        if first is not None:
+            self._first.labels(model, engine, operation).observe(first)
+
+    def refused(self, code: str) -> None:
+        """A request never came to an engine; `code` is the error's stable word."""
+        self._refused.labels(code).inc()
+
+    def started(self, model: str, engine: str) -> None:
+        """A runner is being started."""
+        self._loads.labels(model, engine).inc()
+
+    def stopped(self, model: str, engine: str) -> None:
+        """A runner is being stopped."""
+        self._stops.labels(model, engine).inc()
