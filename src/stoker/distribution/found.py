@@ -15,10 +15,11 @@ from stoker.base.errors import (
     UserError,
 )
 from stoker.distribution.artifact import Artifact
-from stoker.distribution.layers import Hashed, check_file, created_of
+from stoker.distribution.layers import Hashed, created_of
 from stoker.distribution.package import Plan, build
 from stoker.oci.manifest import MAX_METADATA
 from stoker.oci.reference import Reference, parse_reference
+from stoker.store.headers import check_file
 
 _T = TypeVar("_T")
 

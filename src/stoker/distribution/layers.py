@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from stoker.base.errors import ModelNotFound, StorageError, UserError
+from stoker.base.errors import StorageError, UserError
 from stoker.distribution.artifact import FileLayer
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.store import Stamp
+from stoker.store.headers import check_file
 
 # Fits in a core's cache beside the hash's state: larger ones hash slower.
 _CHUNK: Final = 1024 * 1024
@@ -41,24 +41,6 @@ class Wanted:
     path: Path
     name: str
     media_type: str
-
-
-def check_file(path: Path, what: str = "file") -> os.stat_result:
-    """The status of a non-empty regular file. Raises ModelNotFound, UserError, StorageError."""
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        raise ModelNotFound(f"{path}: no such {what}", hint="check the path") from error
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path} is a directory, a {what} is wanted")
-    if not stat.S_ISREG(status.st_mode):
-        # A pipe would block for ever, a device never end.
-        raise UserError(f"{path} is not a regular file")
-    if not status.st_size:
-        raise UserError(f"{path} is empty", hint="was its download cut short?")
-    return status
 
 
 def created_of(paths: Sequence[Path], environ: dict[str, str] | None = None) -> str:

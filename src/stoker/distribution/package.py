@@ -10,8 +10,7 @@ from typing import Final
 
 from stoker.base.errors import InvalidSetting, StorageError, UnsupportedFormat, UserError
 from stoker.distribution.artifact import Artifact, FileLayer, artifact_of_layers
-from stoker.distribution.headers import gguf_facts
-from stoker.distribution.layers import Hashed, Wanted, check_file, file_layers, ignore
+from stoker.distribution.layers import Hashed, Wanted, file_layers, ignore
 from stoker.formats import Kind
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
@@ -19,6 +18,7 @@ from stoker.oci.manifest import Manifest
 from stoker.oci.modelconfig import ModelConfig
 from stoker.oci.modelpack import modelpack_config_bytes, modelpack_type
 from stoker.planner.describe import MAX_CONTEXT
+from stoker.store.headers import check_file, gguf_facts
 
 # The longest real ones have some 20 KB; an engine parses whatever is in there.
 _MAX_TEMPLATE: Final = 1024 * 1024

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import ModelNotFound, ParseError, StorageError, UnsupportedFormat
-from stoker.distribution.headers import read_safetensors
 from stoker.distribution.layers import Wanted
 from stoker.distribution.package import Plan, check_names_differ
 from stoker.formats import (
@@ -24,6 +23,7 @@ from stoker.formats.index import MAX_INDEX
 from stoker.oci import mediatypes as mt
 from stoker.oci.manifest import MAX_LAYERS
 from stoker.planner.describe import model_config_of
+from stoker.store.headers import read_safetensors
 
 _TYPES: Final = {
     FileClass.SAFETENSORS: mt.DOCKER_SAFETENSORS,

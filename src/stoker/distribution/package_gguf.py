@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from stoker.base.errors import ModelNotFound, ParseError, UnsupportedFormat
-from stoker.distribution.headers import gguf_facts
-from stoker.distribution.layers import Wanted, check_file
+from stoker.distribution.layers import Wanted
 from stoker.distribution.package import Plan
 from stoker.formats import Kind, shard_names
 from stoker.oci import mediatypes as mt
 from stoker.oci.modelconfig import ModelConfig
 from stoker.planner.describe import model_config_of
 from stoker.planner.spec import Format
+from stoker.store.headers import check_file, gguf_facts
 
 _ZIP = b"PK\x03\x04"
 

@@ -14,7 +14,7 @@ from stoker.cli.output import put, put_json, short_id
 from stoker.cli.packing import Delivery, deliver
 from stoker.cli.session import Session
 from stoker.distribution.artifact import Artifact
-from stoker.distribution.layers import check_file, created_of
+from stoker.distribution.layers import created_of
 from stoker.distribution.package import Extras, Plan, build, with_extras
 from stoker.distribution.package_directory import plan_directory
 from stoker.distribution.package_gguf import plan_dduf, plan_gguf
@@ -23,6 +23,7 @@ from stoker.library import Library
 from stoker.oci.modelconfig import config_wire, parse_config
 from stoker.oci.reference import Reference
 from stoker.store import Store
+from stoker.store.headers import check_file
 
 
 class Options(cli.Options):

@@ -1,12 +1,12 @@
 """Headers of model files on this disk, through the bounded parsers of `formats`."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from stoker.base.errors import ModelNotFound, ParseError, StorageError
-from stoker.distribution.layers import check_file
+from stoker.base.errors import ModelNotFound, ParseError, StorageError, UserError
 from stoker.formats import (
     GgufHeader,
     ModelFacts,
@@ -48,6 +48,24 @@ def gguf_facts(*paths: Path) -> ModelFacts:
         return facts_of_gguf(*headers)
     except ParseError as error:
         raise ParseError(f"{paths[0]}: {error.message}", hint=error.hint) from error
+
+
+def check_file(path: Path, what: str = "file") -> os.stat_result:
+    """The status of a non-empty regular file. Raises ModelNotFound, UserError, StorageError."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"{path}: no such {what}", hint="check the path") from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path} is a directory, a {what} is wanted")
+    if not stat.S_ISREG(status.st_mode):
+        # A pipe would block for ever, a device never end.
+        raise UserError(f"{path} is not a regular file")
+    if not status.st_size:
+        raise UserError(f"{path} is empty", hint="was its download cut short?")
+    return status
 
 
 def _read(path: Path, parser: Callable[[int], Parser[_T]], most: int) -> _T:
