@@ -42,8 +42,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_package_push_pull_run(empty: Daemon, registry: RunningRegistry, model: Path) -> None:
     name = f"localhost:{registry.port}/me/x:q8"
+    model.chmod(0o640)
     packaged = empty.cli("package", "--gguf", str(model), "--push", "--json", name)
     assert packaged.returncode == 0, packaged.stderr
+    assert model.stat().st_mode & 0o777 == 0o640, "only a model that stays shares the file"
     made = json.loads(packaged.stdout)
     assert empty.cli("list", "-q").stdout == "", "pushed only: nothing stays here"
     pulled = empty.cli("pull", name)

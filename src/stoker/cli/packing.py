@@ -1,7 +1,10 @@
 """Where a packaged model goes: into the store, to a service elsewhere, to a registry."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,7 +40,7 @@ def deliver(session: Session, root: Path | None, artifact: Artifact, delivery: D
         _deliver_elsewhere(session, artifact, delivery)
         return
     store = Store.open(root)
-    before = _Before.of(store, artifact.descriptor.digest, delivery.reference)
+    before = _Before.of(store, artifact, delivery.reference)
     ways = asyncio.run(store_artifact(store, artifact, delivery.reference, share=delivery.share))
     if not delivery.push or delivery.keep:
         _tell(ways)
@@ -97,13 +100,15 @@ class _Before:
     digest: Digest
     listed: bool
     named: Digest | None
+    files: Mapping[Path, os.stat_result]
 
     @classmethod
-    def of(cls, store: Store, digest: Digest, reference: Reference) -> "_Before":
-        entries = store.entries()
-        name = str(reference)
+    def of(cls, store: Store, artifact: Artifact, reference: Reference) -> "_Before":
+        entries, name, digest = store.entries(), str(reference), artifact.descriptor.digest
         named = next((entry.manifest.digest for entry in entries if name in entry.names), None)
-        return cls(reference, digest, any(e.manifest.digest == digest for e in entries), named)
+        listed = any(entry.manifest.digest == digest for entry in entries)
+        files = {layer.path: layer.path.stat() for layer in artifact.files.values()}
+        return cls(reference, digest, listed, named, files)
 
     def restore(self, store: Store) -> None:
         """The name means again what it meant; content that came only for the push goes."""
@@ -122,3 +127,12 @@ class _Before:
         except ModelNotFound:
             return  # somebody else has removed it meanwhile
         store.gc()
+        for path, status in self.files.items():
+            self._unprotect(path, status)
+
+    def _unprotect(self, path: Path, before: os.stat_result) -> None:
+        """A file that the store shared for a while is its owner's again, to write to too."""
+        with contextlib.suppress(OSError):
+            now = path.stat()
+            if now.st_nlink == before.st_nlink and now.st_mode != before.st_mode:
+                path.chmod(stat.S_IMODE(before.st_mode))

@@ -45,7 +45,7 @@ GROUPS: Final = (
         Command("inspect", "What a model is, as JSON", "MODEL", 1, 1),
         Command("tag", "Give a model another name", "SOURCE TARGET", 2, 2),
         Command("rm", "Remove models", "MODEL...", 1, None),
-        Command("import", "Take models from files and other programs", "SOURCE [NAME]", 1, 2,
+        Command("import", "Take models from files and other programs", "PATH [NAME]", 1, 2,
                 file="import_"),
         Command("verify", "Are all bytes of the models what they were?", "[MODEL]", 0, 1,
                 ("fsck",)),

@@ -30,7 +30,7 @@ def arguments(parser: cli.Parser) -> None:
     parser.switch("-n", "--dry-run", help="only say what would be imported")
     parser.switch("--json", help="print the result as JSON")
     parser.epilog = (
-        "SOURCE is a GGUF file (of several shards, the first), a directory with safetensors, or\n"
+        "PATH is a GGUF file (of several shards, the first), a directory with safetensors, or\n"
         "another program's store; all models of a store are imported under their own names:\n"
         f"  {parser.program} import ~/Downloads/model-Q4_K_M.gguf me/model:q4\n"
         f"  {parser.program} import ~/.cache/huggingface/hub/models--org--name\n"
