@@ -48,10 +48,10 @@ _BRIEF = [
 ]  # fmt: skip
 # How often each kind of question is drawn.
 _SHARES = {
-    "fact": 0.54,
-    "sum": 0.22,
+    "fact": 0.56,
+    "sum": 0.17,
     "count": 0.06,
-    "refusal": 0.07,
+    "refusal": 0.10,
     "slot": 0.07,
     "small": 0.04,
 }
@@ -63,9 +63,10 @@ _SMALL = ["hello", "how_are_you", "thanks", "goodbye", "praise", "okay", "pilot"
 
 
 def held_out() -> set[str]:
-    """The normalised held-out questions; empty before the file exists."""
-    path = HERE / "heldout.json"
-    rows = json.loads(path.read_text("utf-8"))["questions"] if path.exists() else []
+    """The normalised questions of heldout.json and tuning.json, which may not be trained on."""
+    rows = []
+    for name in ("heldout.json", "tuning.json"):
+        rows += json.loads((HERE / name).read_text("utf-8"))["questions"]
     return {phrases.normalize(row["ask"]) for row in rows}
 
 

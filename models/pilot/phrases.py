@@ -70,7 +70,7 @@ class Phrasebook:
         self.facts: dict[str, Fact] = {}
         for row in sheet["fact"]:
             templates = self._templates(asks["asks"].get(row["id"], {}))
-            templates += asks["more"].get(row["id"], [])
+            templates += asks["more"].get(row["id"], []) + asks["further"].get(row["id"], [])
             answer, brief = self.fill(row["answer"]), self.fill(row["brief"])
             self.facts[row["id"]] = Fact(
                 row["id"],
