@@ -25,6 +25,7 @@ from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.origins import Policy
 from stoker.api.requests import RequestRoutes
+from stoker.api.responses import ResponsesRoutes, ResponseStore
 from stoker.api.runners import RunnerRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
@@ -124,6 +125,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 ),
                 InferenceRoutes(gateway, library),
                 AnthropicRoutes(gateway),
+                ResponsesRoutes(gateway, ResponseStore()),
                 OllamaRoutes(gateway, library, scheduler),
                 OllamaModelRoutes(library, puller, scheduler),
                 RunnerRoutes(

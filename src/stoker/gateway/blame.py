@@ -22,11 +22,17 @@ _engine_error: Final = msgspec.json.Decoder(_EngineEnvelope)
 
 
 def engine_text(body: bytes) -> str:
-    """What an engine's error says, for dialects that need it in a form of their own."""
+    """What an error in OpenAI's form says, for dialects that have a form of their own."""
+    return engine_fault(body)[1]
+
+
+def engine_fault(body: bytes) -> tuple[str | None, str]:
+    """Code and text of an error in OpenAI's form; whatever else it is, is all text."""
     try:
-        return _engine_error.decode(body).error.message
+        error = _engine_error.decode(body).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return body.decode(errors="replace")
+        return None, body.decode(errors="replace")
+    return None if error.code is None else str(error.code), error.message
 
 
 _NO_PROJECTOR: Final = "use a multimodal model: one packaged with its projector, mmproj"

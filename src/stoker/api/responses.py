@@ -1,0 +1,157 @@
+"""OpenAI's Responses: create, read, delete. Answers come from the engine, memory is here."""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from stoker.api.inference import PREFIXES, preload
+from stoker.api.views import json_response
+from stoker.base.errors import ModelNotFound
+from stoker.gateway import Gateway, Operation, Passthrough, decode_call
+from stoker.gateway.blame import engine_fault
+from stoker.wire.responses import Create, Item
+from stoker.wire.responses_stream import ResponseStream
+
+_TTL: Final = 3600.0
+"""Seconds a response is remembered after it was made, as in Docker Model Runner."""
+_MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of all that is remembered; the oldest goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A response, the items it was asked with, and the conversation up to and with it."""
+
+    response: dict[str, Any]
+    input: tuple[Item, ...]
+    history: tuple[Item, ...]
+    size: int
+    made: float
+
+
+class ResponseStore:
+    """What is remembered: bounded in bytes and in time, gone when the daemon ends."""
+
+    def __init__(
+        self, *, max_bytes: int = _MAX_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._kept: OrderedDict[str, Stored] = OrderedDict()
+        self._size = 0
+
+    def put(self, response: dict[str, Any], asked: list[Item], history: tuple[Item, ...]) -> None:
+        """Remember a finished response."""
+        items = tuple({"id": f"item_{secrets.token_hex(8)}", **item} for item in asked)
+        # Earlier items are shared with the responses before, but those may go first.
+        whole = (*history, *items, *response["output"])
+        size = len(msgspec.json.encode([response, whole]))
+        stored = Stored(response, items, whole, size, self._clock())
+        self.drop(response["id"])
+        self._kept[response["id"]] = stored
+        self._size += size
+        while self._size > self._max_bytes:
+            self.drop(next(iter(self._kept)))
+
+    def get(self, name: str) -> Stored | None:
+        """A response that is still remembered."""
+        now = self._clock()
+        while self._kept and now - next(iter(self._kept.values())).made > _TTL:
+            self.drop(next(iter(self._kept)))
+        return self._kept.get(name)
+
+    def drop(self, name: str) -> bool:
+        """Forget a response; False when it was not there."""
+        stored = self._kept.pop(name, None)
+        self._size -= stored.size if stored else 0
+        return stored is not None
+
+
+class ResponsesRoutes:
+    """`/responses` under every prefix, with and without `/v1`."""
+
+    def __init__(self, gateway: Gateway, store: ResponseStore) -> None:
+        self._gateway = gateway
+        self._store = store
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        for prefix in (*PREFIXES[:2], *(f"{prefix}/v1" for prefix in PREFIXES)):
+            yield web.post(f"{prefix}/responses", self.create)
+            yield web.get(f"{prefix}/responses/{{id}}", self.get)
+            yield web.delete(f"{prefix}/responses/{{id}}", self.delete)
+            yield web.get(f"{prefix}/responses/{{id}}/input_items", self.input_items)
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        body = await self._gateway.read(request)
+        engine = request.match_info.get("engine")
+        call = decode_call(body, Operation.RESPONSES, engine, preload=preload(request))
+        create = Create(body)
+        history: tuple[Item, ...] = ()
+        if create.previous:
+            history = self._find(create.previous, "previous_response_id").history
+        call = replace(call, body=create.upstream(history))
+
+        def done(response: dict[str, Any]) -> None:
+            if create.store:
+                self._store.put(response, create.input, history)
+
+        return await self._gateway.serve(request, call, ResponsesAnswer(call.model, create, done))
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        return json_response(self._find(request.match_info["id"]).response)
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["id"]
+        self._find(name)
+        self._store.drop(name)
+        return json_response({"deleted": True, "id": name, "object": "response.deleted"})
+
+    async def input_items(self, request: web.Request) -> web.StreamResponse:
+        stored = self._find(request.match_info["id"])
+        items = list(stored.input)
+        if request.query.get("order", "desc") == "desc":
+            items.reverse()
+        first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
+        return json_response(
+            {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": False}
+        )
+
+    def _find(self, name: str, field: str = "") -> Stored:
+        stored = self._store.get(name)
+        if stored is None:
+            text = f'{field} "{name}" was not found' if field else "Response not found"
+            raise ModelNotFound(text, hint="responses are kept for an hour, and while stoker runs")
+        return stored
+
+
+class ResponsesAnswer(Passthrough):
+    """The engine's answer with what it leaves out; `done` gets the finished response."""
+
+    def __init__(self, asked: str, create: Create, done: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(asked)
+        self._create = create
+        self._finished = done
+        self._stream = ResponseStream(create, done)
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._stream.feed(chunk)
+
+    def flush(self) -> bytes:
+        return self._stream.flush()
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        if status >= 400:
+            return body
+        response = self._create.complete(msgspec.json.decode(body, type=dict[str, Any]))
+        self._finished(response)
+        return msgspec.json.encode(response)
+
+    def failed(self, body: bytes) -> bytes:
+        return self._stream.failure(*engine_fault(body))
