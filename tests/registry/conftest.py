@@ -2,27 +2,37 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.components.faults import FaultProxy, fault_proxy
 from tests.components.oci_registry import RunningRegistry, oci_registry
 
+from stoker.net.options import NetOptions, Timeouts
+from stoker.net.retry import RetryPolicy
 from stoker.oci.content import Source
 from stoker.oci.descriptor import Descriptor
 from stoker.registry.client import RegistryClient
-from stoker.registry.options import RegistryOptions, Timeouts
-from stoker.registry.retry import RetryPolicy
+from stoker.registry.options import RegistryOptions
 
 _numbers = itertools.count(1)
 
 # The waits of a test are short; everything else is as in production.
 CHUNK = 256 * 1024
 QUICK = RegistryOptions(
-    retry=RetryPolicy(attempts=3, base=0.01, cap=0.02, total=5.0),
-    timeouts=Timeouts(connect=15.0, first_byte=15.0, idle=15.0),
+    net=NetOptions(
+        retry=RetryPolicy(attempts=3, base=0.01, cap=0.02, total=5.0),
+        timeouts=Timeouts(connect=15.0, first_byte=15.0, idle=15.0),
+    ),
     upload_chunk=CHUNK,
 )
+
+
+def quick(**net: Any) -> RegistryOptions:
+    """The same with other settings of the network."""
+    return replace(QUICK, net=replace(QUICK.net, **net))
 
 
 async def read(source: Source, descriptor: Descriptor, *, at: int = 0) -> tuple[int, bytes]:

@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 
 import stoker.registry
 from stoker.base.errors import Denied, RegistryError, StokerError
-from stoker.oci.descriptor import Descriptor
+from stoker.net.reach import Reach
 from stoker.oci.mediatypes import OCI_MANIFEST
 from stoker.registry.credentials import Secret
-from stoker.registry.download import Span
 from stoker.registry.errand import Errand
 from stoker.registry.failures import answer_error
 from stoker.registry.manifests import check_manifest, only_manifest
-from stoker.registry.network import Reach
 from stoker.registry.realm import check_realm, registered_domain
-from stoker.registry.redirect import next_hop
 from stoker.registry.tokens import Grant, TokenCache, read_grant
 
 PULL = Errand("pull", "r.example/a/b:c", frozenset({"repository:a/b:pull"}))
-BLOB = Descriptor.of(b"0123456789", "application/octet-stream")
 
 
 def test_public_names() -> None:
@@ -87,40 +83,6 @@ def test_error_answers(status: int, body: bytes, retry_after: str | None) -> Non
     )
     assert error.message.isprintable()
     assert len(error.message) < 500
-
-
-@given(st.text(max_size=200), st.integers(300, 308))
-def test_locations(location: str, status: int) -> None:
-    from yarl import URL
-
-    here = URL("https://r.example/v2/")
-    with contextlib.suppress(StokerError):
-        hop = next_hop("GET", status, here, location, {"Authorization": "x"})
-        if hop:
-            assert hop.url.scheme == "https"
-            assert hop.url.user is None
-            assert hop.url.origin() == here.origin() or not hop.headers
-
-
-@given(st.integers(-5, 15), st.none() | st.integers(-5, 15))
-def test_spans_stay_within_the_content(at: int, length: int | None) -> None:
-    span = Span.of(BLOB, at, length)
-    assert 0 <= span.start <= span.end <= 10 or span.is_empty
-
-
-@given(st.text(max_size=40))
-def test_content_ranges_are_granted_only_when_exact(text: str) -> None:
-    assert not Span(2, 10, 10).granted_by(text)
-
-
-def test_content_ranges() -> None:
-    span = Span(2, 10, 10)
-    assert span.header == "bytes=2-"
-    assert Span(2, 5, 10).header == "bytes=2-4"
-    assert span.granted_by("bytes 2-9/10")
-    assert span.granted_by("bytes 2-9/*")
-    for wrong in ("bytes 1-9/10", "bytes 2-8/10", "bytes 2-9/11", "bytes */10", None, "2-9/10"):
-        assert not span.granted_by(wrong)
 
 
 def test_tokens_are_kept_by_host_and_scope_until_they_expire() -> None:

@@ -22,7 +22,7 @@ from tests.components.faults import (
     wrong_content_range,
 )
 from tests.components.oci_registry import RunningRegistry, SeededModel, seed_manifest, seed_model
-from tests.registry.conftest import QUICK, read
+from tests.registry.conftest import quick, read
 
 from stoker.base.errors import (
     DigestMismatch,
@@ -35,12 +35,12 @@ from stoker.base.errors import (
     Unreachable,
     UnsupportedFormat,
 )
+from stoker.net.options import Timeouts
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Index, index_bytes
 from stoker.oci.mediatypes import DOCKER_GGUF, OCI_INDEX
 from stoker.oci.reference import parse_reference
 from stoker.registry.client import RegistryClient
-from stoker.registry.options import Timeouts
 from stoker.registry.repository import Repository
 
 WEIGHTS = bytes(range(256)) * 2000
@@ -90,7 +90,7 @@ async def test_a_broken_download_says_so_and_can_go_on(case: Case, fault: Fault)
             async for chunk in body:
                 got.extend(chunk)
 
-    impatient = replace(QUICK, timeouts=Timeouts(idle=0.3))
+    impatient = quick(timeouts=Timeouts(idle=0.3))
     async with RegistryClient(impatient) as client:
         with pytest.raises(Unreachable, match="in the middle of a download"):
             await download(replace(case, client=client).repository)
@@ -101,7 +101,7 @@ async def test_a_broken_download_says_so_and_can_go_on(case: Case, fault: Fault)
 
 async def test_a_server_that_never_answers(case: Case) -> None:
     case.proxy.on("GET", "/manifests/", Silence(), times=2)
-    impatient = replace(QUICK, timeouts=Timeouts(connect=0.3, first_byte=0.3))
+    impatient = quick(timeouts=Timeouts(connect=0.3, first_byte=0.3))
     async with RegistryClient(impatient) as client:
         repository = replace(case, client=client).repository
         assert await repository.resolve() == case.seeded.descriptor

@@ -4,7 +4,7 @@ import pytest
 from yarl import URL
 
 from stoker.base.errors import Denied
-from stoker.registry.network import Reach
+from stoker.net.reach import Reach
 from stoker.registry.realm import check_realm, registered_domain
 
 NOBODY: frozenset[str] = frozenset()

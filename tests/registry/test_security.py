@@ -11,15 +11,16 @@ from dataclasses import replace
 import pytest
 from tests.components.faults import Answer, Change, FaultProxy, fault_proxy, redirect
 from tests.components.oci_registry import RunningRegistry, SeededModel, seed_model
-from tests.registry.conftest import QUICK, read
+from tests.registry.conftest import QUICK, quick, read
 
 from stoker.base.errors import AuthRequired, Denied, Unreachable
+from stoker.net.names import Names
+from stoker.net.reach import Reach, reach_of
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.mediatypes import DOCKER_GGUF
 from stoker.oci.reference import parse_reference
 from stoker.registry.client import RegistryClient
 from stoker.registry.credentials import Credential, Credentials, DockerCredentials, Secret
-from stoker.registry.network import Names, Reach, reach_of
 from stoker.registry.options import RegistryOptions
 
 WEIGHTS = bytes(range(256)) * 100
@@ -222,7 +223,7 @@ async def test_row_8_a_trusted_host_may_be_named(
 ) -> None:
     public.on("GET", "/manifests/", challenge(f"http://sso.lan:{company.port}/token"))
     company.on("GET", "/token", Answer(200, {}, b'{"token":"good"}'))
-    async with client_for(replace(QUICK, trusted_hosts=frozenset({"sso.lan"}))) as client:
+    async with client_for(quick(trusted_hosts=frozenset({"sso.lan"}))) as client:
         name = parse_reference(f"public.test:{public.port}/{repository_name}")
         assert await client.repository(name).resolve() == seeded.descriptor
 
@@ -329,8 +330,7 @@ async def test_a_proxy_resolves_names_itself(
 ) -> None:
     seeded = seed_model(registry.host, repository_name, WEIGHTS)
     options = replace(
-        QUICK,
-        proxies={"http": f"http://ada:word@{company.host}"},
+        quick(proxies={"http": f"http://ada:word@{company.host}"}),
         insecure=frozenset({"far-away.test"}),
     )
     async with client_for(options) as client:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from tests.components.local_ca import LocalCa
 from tests.components.oci_registry import RunningRegistry, Tls, oci_registry
-from tests.registry.conftest import QUICK
+from tests.registry.conftest import QUICK, quick
 from tests.registry.test_push import push_model
 
 from stoker.base.errors import InvalidSetting, Unreachable
+from stoker.net.names import Names
 from stoker.oci.reference import parse_reference
 from stoker.registry.client import RegistryClient
-from stoker.registry.network import Names
 from stoker.registry.options import RegistryOptions
 
 
@@ -44,7 +44,7 @@ def client_for(options: RegistryOptions) -> RegistryClient:
 async def test_a_bundle_from_the_environment(
     tls_registry: RunningRegistry, authority: LocalCa, repository_name: str
 ) -> None:
-    async with client_for(replace(QUICK, ca_files=(authority.certificate,))) as client:
+    async with client_for(quick(ca_files=(authority.certificate,))) as client:
         name = parse_reference(f"registry.test:{tls_registry.port}/{repository_name}")
         repository = client.repository(name)
         manifest = await push_model(repository, b"weights" * 100_000)
@@ -57,11 +57,11 @@ async def test_certs_d_makes_even_loopback_tls(
     own = tmp_path / tls_registry.host
     own.mkdir()
     (own / "ca.crt").write_bytes(authority.certificate.read_bytes())
-    async with client_for(replace(QUICK, certs_d=(tmp_path,))) as client:
+    async with client_for(quick(certs_d=(tmp_path,))) as client:
         name = parse_reference(f"{tls_registry.host}/{repository_name}")
         await push_model(client.repository(name), b"weights")
     (own / "bad.crt").write_text("not a certificate")
-    async with client_for(replace(QUICK, certs_d=(tmp_path,))) as client:
+    async with client_for(quick(certs_d=(tmp_path,))) as client:
         with pytest.raises(InvalidSetting, match=r"bad\.crt"):
             await client.repository(name).resolve()
 
@@ -77,7 +77,7 @@ async def test_an_unknown_authority(tls_registry: RunningRegistry) -> None:
 async def test_a_certificate_for_somebody_else(
     tls_registry: RunningRegistry, authority: LocalCa
 ) -> None:
-    async with client_for(replace(QUICK, ca_files=(authority.certificate,))) as client:
+    async with client_for(quick(ca_files=(authority.certificate,))) as client:
         repository = client.repository(parse_reference(f"other.test:{tls_registry.port}/a/b"))
         with pytest.raises(Unreachable, match=r"certificate of other\.test"):
             await repository.resolve()

@@ -13,14 +13,15 @@ from typing import Final, NoReturn
 from yarl import URL
 
 from stoker.base.errors import AuthRequired
+from stoker.net.hosts import host_name
+from stoker.net.reach import Fence, Reach
+from stoker.net.request import Request
 from stoker.registry.challenge import Challenge
-from stoker.registry.credentials import Credential
+from stoker.registry.credentials import Credential, Secret
 from stoker.registry.errand import Errand
 from stoker.registry.failures import answer_error
-from stoker.registry.network import Fence, Reach
-from stoker.registry.place import host_name, login_command
+from stoker.registry.place import login_command
 from stoker.registry.realm import check_realm
-from stoker.registry.request import Request
 from stoker.registry.tokens import Grant, TokenCache, read_grant, token_request
 
 # A password is good until the process ends or the registry refuses it.
@@ -74,7 +75,7 @@ def authorize(
     """
     host = host_name(registry)
     known = cache.header(host, errand.scopes)
-    answer = yield from _send(request.with_authorization(known))
+    answer = yield from _send(_showing(request, known))
     if answer.status != 401:
         if known is None:
             cache.keep_open(host, errand.scopes)
@@ -100,7 +101,7 @@ def authorize(
         grant = Grant(credential.basic, _PASSWORD_SECONDS)
         # Kept for the host as a whole; forgotten again when it is refused.
         cache.keep(host, frozenset(), grant)
-    answer = yield from _send(request.with_authorization(grant.header))
+    answer = yield from _send(_showing(request, grant.header))
     if answer.status == 401:
         cache.forget(host, errand.scopes)
         raise _unauthorized(errand, host, credential)
@@ -153,6 +154,12 @@ def _scopes_of(challenge: Challenge) -> frozenset[str]:
     """The scopes that the registry itself names: several are separated by spaces."""
     named = challenge.parameters.get("scope", "").split()
     return frozenset(scope for scope in named[:_MAX_SCOPES] if len(scope) <= _MAX_SCOPE)
+
+
+def _showing(request: Request, authorization: Secret | None) -> Request:
+    if authorization is None:
+        return request
+    return request.with_headers(Authorization=authorization.reveal())
 
 
 def _first(challenges: tuple[Challenge, ...], scheme: str) -> Challenge | None:

@@ -6,12 +6,12 @@ from typing import Self, final
 
 from yarl import URL
 
+from stoker.net.names import Names
+from stoker.net.transport import Transport
 from stoker.oci.reference import DEFAULT_REGISTRY, Reference
 from stoker.registry.credentials import BearerFor, Credentials, DockerCredentials, Secret
 from stoker.registry.endpoint import Endpoint, Identity
-from stoker.registry.http import Transport
-from stoker.registry.network import Names
-from stoker.registry.options import RegistryOptions, api_host, options_of
+from stoker.registry.options import REGISTRY, RegistryOptions, api_host, options_of
 from stoker.registry.repository import Repository
 from stoker.registry.sessions import UploadBook
 from stoker.registry.tokens import TokenCache
@@ -29,7 +29,7 @@ class RegistryClient:
         names: Names | None = None,
     ) -> None:
         self._options = options or options_of()
-        self._transport = Transport(self._options, names=names)
+        self._transport = Transport(self._options.net, REGISTRY, names=names)
         self._credentials = credentials or DockerCredentials()
         self._book = UploadBook()
         self._identity = self._identity_of(self._credentials)
@@ -60,7 +60,7 @@ class RegistryClient:
         return Repository(reference, endpoints, book=self._book, options=self._options)
 
     def _identity_of(self, credentials: Credentials) -> Identity:
-        return Identity(credentials, TokenCache(time.monotonic), self._options.trusted_hosts)
+        return Identity(credentials, TokenCache(time.monotonic), self._options.net.trusted_hosts)
 
     def _endpoint(self, host: str, identity: Identity) -> Endpoint:
         # A mirror may be given as a URL.

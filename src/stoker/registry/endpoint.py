@@ -9,15 +9,16 @@ from typing import Final, final
 from yarl import URL
 
 from stoker.base.errors import StokerError
+from stoker.net.hosts import host_name
+from stoker.net.reach import Fence
+from stoker.net.request import Request
+from stoker.net.response import Response
+from stoker.net.transport import Transport
 from stoker.registry.auth import Answer, Ask, Reply, Step, authorize
 from stoker.registry.challenge import Challenge, parse_challenges
 from stoker.registry.credentials import Credentials
 from stoker.registry.errand import Errand
 from stoker.registry.failures import MAX_ERROR_BODY, answer_error
-from stoker.registry.http import Response, Transport
-from stoker.registry.network import Fence
-from stoker.registry.place import host_name
-from stoker.registry.request import Request
 from stoker.registry.tokens import MAX_TOKEN_ANSWER, TokenCache
 
 

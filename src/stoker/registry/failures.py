@@ -1,14 +1,8 @@
-"""Foreign failures turned into ours: aiohttp's exceptions and the registry's error answers.
+"""A registry's error answers turned into our errors: the only place where they are looked at."""
 
-The only place of this package where either is looked at.
-"""
-
-import os
-import ssl
 import time
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from stoker.base.errors import (
@@ -18,19 +12,16 @@ from stoker.base.errors import (
     ModelNotFound,
     RateLimited,
     RegistryError,
-    RemoteError,
     SizeMismatch,
     StokerError,
-    Unreachable,
 )
+from stoker.net.failures import shown
+from stoker.net.retry import parse_retry_after
 from stoker.registry.errand import Errand
-from stoker.registry.network import Broken
 from stoker.registry.place import login_command
-from stoker.registry.retry import parse_retry_after
 
 # An error answer is a few hundred bytes; a storage server's may be a page of XML.
 MAX_ERROR_BODY: Final = 64 * 1024
-_MAX_SHOWN: Final = 200
 
 
 class _WireError(msgspec.Struct):
@@ -40,53 +31,6 @@ class _WireError(msgspec.Struct):
 
 class _WireErrors(msgspec.Struct):
     errors: list[_WireError] | None = None
-
-
-def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteError:
-    """What an exception of aiohttp or the socket layer means."""
-    during = f" {phase}" if phase else ""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Unreachable(
-            f"the certificate of {host} is not trusted: {_shown(error.certificate_error)}",
-            origin=host,
-            hint="add its authority with SSL_CERT_FILE or ~/.docker/certs.d/<host>/ca.crt",
-        )
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Unreachable(
-            f"no TLS connection to {host}: {_shown(error)}",
-            origin=host,
-            hint=f"if the registry speaks plain HTTP, set INSECURE_REGISTRY={host}",
-        )
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        said = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else error.os_error
-        return Broken(
-            f"the proxy did not connect to {host}: {_shown(said)}",
-            origin=host,
-            hint="check HTTPS_PROXY and HTTP_PROXY, or put the registry into NO_PROXY",
-        )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unreachable(
-            f"cannot find the host {host}: {_reason(error.os_error)}",
-            origin=host,
-            hint="check the spelling of the registry, and this machine's DNS and network",
-        )
-    if isinstance(error, TimeoutError):
-        return Broken(
-            f"{host} did not answer in time{during}",
-            origin=host,
-            hint="the registry or the network in between is slow; try again",
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Broken(
-            f"cannot connect to {host}: {_reason(error.os_error)}",
-            origin=host,
-            hint="is the registry running, and does a firewall or proxy stand in between?",
-        )
-    return Broken(
-        f"the connection to {host} broke{during}: {_shown(error) or type(error).__name__}",
-        origin=host,
-        hint="try again; what has arrived is kept",
-    )
 
 
 def answer_error(
@@ -165,17 +109,4 @@ def _registry_words(body: bytes) -> tuple[str, str]:
         return "", ""
     first = wire.errors[0]
     code = first.code if first.code.replace("_", "").isalnum() and len(first.code) < 64 else ""
-    return code.upper(), f" ({_shown(first.message)})" if first.message else ""
-
-
-def _reason(error: OSError) -> str:
-    """The system's own words; asyncio puts the whole address into `strerror`."""
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else _shown(error.strerror or error)
-
-
-def _shown(text: object) -> str:
-    """Foreign text fit for a log and a terminal: one line, printable, short."""
-    flat = " ".join(str(text).split())
-    flat = "".join(c if c.isprintable() else "?" for c in flat)
-    return flat if len(flat) <= _MAX_SHOWN else f"{flat[:_MAX_SHOWN]}..."
+    return code.upper(), f" ({shown(first.message)})" if first.message else ""

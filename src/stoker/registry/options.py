@@ -3,31 +3,29 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from stoker import __version__
+from stoker.base.errors import RegistryError
+from stoker.net.hosts import hosts_of
+from stoker.net.options import NetOptions, net_options_of
+from stoker.net.reach import Reach, literal_of, reach_of
+from stoker.net.service import Service
+from stoker.net.tls import certificate_directories
 from stoker.oci.reference import DEFAULT_REGISTRY
-from stoker.registry.network import Reach, literal_of, reach_of
 from stoker.registry.place import HUB_API_HOST
-from stoker.registry.retry import RetryPolicy
-from stoker.registry.tls import certificate_directories
 
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds by phase; there is no limit on a whole transfer."""
-
-    connect: float = 15.0
-    first_byte: float = 60.0
-    idle: float = 60.0
-    # The end of an upload: a registry on object storage then puts 40 GB together.
-    commit: float = 900.0
-    # A body that goes out slower than this, in bytes per second, counts as stalled.
-    slowest_upload: int = 16 * 1024
+REGISTRY: Final = Service(
+    noun="registry",
+    failure=RegistryError,
+    untrusted="add its authority with SSL_CERT_FILE or ~/.docker/certs.d/<host>/ca.crt",
+    no_tls="if the registry speaks plain HTTP, set INSECURE_REGISTRY={host}",
+    unknown="check the spelling of the registry, and this machine's DNS and network",
+    silent="is the registry running, and does a firewall or proxy stand in between?",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +33,22 @@ class RegistryOptions:
     """How to talk to registries.
 
     `insecure` names hosts (`host` or `host:port`) spoken to without TLS; localhost, loopback
-    addresses and `*.local` are so anyway unless `certs_d` knows them. `trusted_hosts` may be
-    reached on private addresses and named as token realm even by a public registry. `mirrors` are
-    asked before Docker Hub, for pulls only.
+    addresses and `*.local` are so anyway unless `certs_d` knows them. The trusted hosts of `net`
+    may be named as token realm even by a public registry. `mirrors` are asked before Docker Hub,
+    for pulls only.
     """
 
+    net: NetOptions = field(default_factory=NetOptions)
     insecure: frozenset[str] = frozenset()
     insecure_all: bool = False
-    trusted_hosts: frozenset[str] = frozenset()
     mirrors: tuple[str, ...] = ()
-    certs_d: tuple[Path, ...] = ()
-    ca_files: tuple[Path, ...] = ()
-    proxies: Mapping[str, str] = field(default_factory=dict)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    user_agent: str = f"stoker/{__version__}"
     # Per upload request: larger than S3's smallest part (5 MiB), small enough to lose.
     upload_chunk: int = 8 * 1024 * 1024
 
     def scheme(self, host: str) -> str:
         """`http` or `https` for this `host[:port]`."""
         bare = host_of(host)
-        if certificate_directories(self.certs_d, host):
+        if certificate_directories(self.net.certs_d, host):
             return "https"  # someone went to the trouble of giving it a certificate
         if self.insecure_all or host in self.insecure or bare in self.insecure:
             return "http"
@@ -70,16 +62,11 @@ def options_of(environ: Mapping[str, str] | None = None) -> RegistryOptions:
     """The options that these environment variables select."""
     env = os.environ if environ is None else environ
     insecure = env.get("INSECURE_REGISTRY", "").strip().lower()
-    home = Path(env.get("HOME") or "~").expanduser()
-    bundles = (env.get("SSL_CERT_FILE"), env.get("REQUESTS_CA_BUNDLE"))
     return RegistryOptions(
-        insecure=frozenset() if insecure in _TRUE | _FALSE else _listed(insecure),
+        net=net_options_of(env),
+        insecure=frozenset() if insecure in _TRUE | _FALSE else hosts_of(insecure),
         insecure_all=insecure in _TRUE,
-        trusted_hosts=_listed(env.get("STOKER_TRUSTED_HOSTS", "").lower()),
         mirrors=_mirrors(env.get("MODEL_RUNNER_REGISTRY_MIRRORS", "")),
-        certs_d=(Path("/etc/docker/certs.d"), home / ".docker" / "certs.d"),
-        ca_files=tuple(dict.fromkeys(Path(path) for path in bundles if path)),
-        proxies=_proxies(env),
     )
 
 
@@ -95,22 +82,6 @@ def host_of(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in text.split(",") if part.strip())
-
-
 def _mirrors(text: str) -> tuple[str, ...]:
     parts = (part.strip().rstrip("/") for part in text.split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def _proxies(env: Mapping[str, str]) -> Mapping[str, str]:
-    """`http`, `https`, `all` and `no` proxies; the lower-case spelling wins, as in curl."""
-    found: dict[str, str] = {}
-    for kind in ("http", "https", "all", "no"):
-        # HTTP_PROXY in capitals can be set by a request's `Proxy:` header under CGI; we are no CGI
-        # program, and containers do set it.
-        value = env.get(f"{kind}_proxy") or env.get(f"{kind.upper()}_PROXY")
-        if value:
-            found[kind] = value
-    return found

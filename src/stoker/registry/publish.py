@@ -3,12 +3,12 @@
 from typing import final
 
 from stoker.base.errors import DigestMismatch, RegistryError, SizeMismatch
+from stoker.net.request import Request
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for, split_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand
-from stoker.registry.request import Request
 
 
 @final

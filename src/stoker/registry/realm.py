@@ -5,8 +5,8 @@ from typing import Final
 from yarl import URL
 
 from stoker.base.errors import Denied
-from stoker.registry.network import Reach, literal_of
-from stoker.registry.place import host_name
+from stoker.net.hosts import host_name
+from stoker.net.reach import Reach, literal_of
 
 # Registries whose token service lives under another registered domain.
 _KNOWN: Final = frozenset({("nvcr.io", "authn.nvidia.com"), ("lscr.io", "ghcr.io")})

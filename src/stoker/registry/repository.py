@@ -12,20 +12,20 @@ from stoker.base.errors import (
     RegistryError,
     RemoteError,
 )
+from stoker.net.ranges import HeldBody, Span, WireBody
+from stoker.net.request import Request
+from stoker.net.response import Response
 from stoker.oci.content import Body, Ingest
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, parse_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.oci.mediatypes import MANIFESTS
 from stoker.oci.reference import Reference
-from stoker.registry.download import HeldBody, Span, WireBody
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope, push_scope
-from stoker.registry.http import Response
 from stoker.registry.manifests import ACCEPT, INDEXES, check_child, check_manifest, only_manifest
 from stoker.registry.options import RegistryOptions
 from stoker.registry.publish import ManifestUpload
-from stoker.registry.request import Request
 from stoker.registry.sessions import Place, UploadBook
 from stoker.registry.upload import BlobUpload
 from stoker.registry.upload_wire import UploadWire
@@ -58,7 +58,7 @@ class Repository:
         self._pushing: Final = Errand("push", str(reference), frozenset({scope}))
         self._book = book
         self._chunk = options.upload_chunk
-        self._policy = options.retry
+        self._policy = options.net.retry
         self._manifests: dict[Digest, bytes] = {}
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class Repository:
         A registry that does not grant the range answers with everything: `Body.offset` is 0.
         Raises ModelNotFound, SizeMismatch, RemoteError; checking the digest is the sink's work.
         """
-        span = Span.of(descriptor, at, length)
+        span = Span.of(descriptor.size, at, length)
         if span.is_empty:
             yield HeldBody(b"", span.start)
         elif descriptor.media_type in MANIFESTS:
@@ -189,14 +189,13 @@ class Repository:
         self, stack: contextlib.AsyncExitStack, descriptor: Descriptor, span: Span
     ) -> WireBody:
         path = f"{self.reference.repository}/blobs/{descriptor.digest}"
-        whole = Span.of(descriptor, 0, None)
         if not span.is_whole:
             attempt = await stack.enter_async_context(contextlib.AsyncExitStack())
             response = await self._get(attempt, path, {"Range": span.header})
             if response.status == 206 and span.granted_by(response.headers.get("Content-Range")):
-                return WireBody(response, span, descriptor)
+                return WireBody(response, span, descriptor.digest)
             if response.status == 200:
-                return WireBody(response, whole, descriptor)
+                return WireBody(response, span.whole, descriptor.digest)
             # 416, or a range nobody asked for: bytes of unknown place are worth nothing.
             await attempt.aclose()
         response = await self._get(stack, path, {})
@@ -206,7 +205,7 @@ class Repository:
                 origin=response.host,
                 status=response.status,
             )
-        return WireBody(response, whole, descriptor)
+        return WireBody(response, span.whole, descriptor.digest)
 
     async def _manifest(self, descriptor: Descriptor) -> bytes:
         held = self._manifests.get(descriptor.digest)

@@ -9,8 +9,8 @@ from typing import Final, final
 
 from yarl import URL
 
+from stoker.net.reach import Fence
 from stoker.oci.digest import Digest, Hasher
-from stoker.registry.network import Fence
 
 # Entries are small; a push of the largest models has some thousand blobs.
 _MAX_SEEN: Final = 8192

@@ -13,8 +13,8 @@ import msgspec
 from yarl import URL
 
 from stoker.base.errors import RegistryError
+from stoker.net.request import Request
 from stoker.registry.credentials import Credential, Secret
-from stoker.registry.request import Request
 
 # A token must fit into a request header (some 16 KiB); an answer may hold two of them, and JSON
 # around them. oras-go reads the same.

@@ -13,10 +13,10 @@ from stoker.base.errors import (
     SizeMismatch,
     StokerError,
 )
+from stoker.net.failures import Broken
+from stoker.net.retry import RetryPolicy
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for, split_digest
-from stoker.registry.network import Broken
-from stoker.registry.retry import RetryPolicy
 from stoker.registry.sessions import Session
 from stoker.registry.upload_wire import UploadWire
 

@@ -7,14 +7,15 @@ from typing import Final, final
 from yarl import URL
 
 from stoker.base.errors import RegistryError, RemoteError, StokerError
+from stoker.net.failures import Broken
+from stoker.net.reach import Fence, Reach
+from stoker.net.redirect import target_of
+from stoker.net.request import Request
+from stoker.net.response import Response
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for
 from stoker.registry.endpoint import Endpoint, failure_of
 from stoker.registry.errand import Errand, pull_scope
-from stoker.registry.http import Response
-from stoker.registry.network import Broken, Fence, Reach
-from stoker.registry.redirect import target_of
-from stoker.registry.request import Request
 from stoker.registry.sessions import Session
 
 _OCTETS: Final = "application/octet-stream"
@@ -150,7 +151,7 @@ class UploadWire:
             )
         least = response.headers.get("OCI-Chunk-Min-Length", "")
         return Session(
-            target_of(response.url, location),
+            target_of(response.url, location, failure=RegistryError),
             Fence(Reach.PUBLIC, response.reach),
             hasher_for(self._digest),
             least_chunk=int(least) if re.fullmatch(r"[0-9]{1,11}", least) else 0,
@@ -161,7 +162,7 @@ class UploadWire:
         """The next request goes to the `Location` of the last answer."""
         location = response.headers.get("Location")
         if location:
-            session.location = target_of(response.url, location)
+            session.location = target_of(response.url, location, failure=RegistryError)
             session.fence = Fence(Reach.PUBLIC, min(session.fence.high, response.reach))
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.base.errors import Denied, Unreachable
-from stoker.registry.network import Fence, LaneResolver, Names, Reach, reach_of
+from stoker.net.names import LaneResolver, Names
+from stoker.net.reach import Fence, Reach, reach_of
 
 PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = Reach
 

@@ -10,108 +10,53 @@ import io
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, final
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
-from stoker.base.errors import RegistryError, RemoteError, StokerError
-from stoker.registry.failures import connection_error
-from stoker.registry.lanes import Lanes
-from stoker.registry.network import Broken, Fence, Names, Reach, refused
-from stoker.registry.options import RegistryOptions
-from stoker.registry.place import host_name
-from stoker.registry.redirect import next_hop
-from stoker.registry.request import Request
-from stoker.registry.retry import IDEMPOTENT, is_transient, parse_retry_after
+from stoker.base.errors import StokerError
+from stoker.net.failures import Broken, connection_error
+from stoker.net.hosts import host_name
+from stoker.net.lanes import Lanes
+from stoker.net.names import Names
+from stoker.net.options import NetOptions
+from stoker.net.reach import Fence, Reach, refused
+from stoker.net.redirect import next_hop
+from stoker.net.request import Request
+from stoker.net.response import Response
+from stoker.net.retry import IDEMPOTENT, is_transient, parse_retry_after
+from stoker.net.service import Service
 
 log = logging.getLogger(__name__)
 
 MAX_REDIRECTS: Final = 10
-# Bytes read at once: as large as a store likes to hash and write in one go.
-CHUNK: Final = 256 * 1024
-
-
-@final
-class Response:
-    """An answer whose body is still on the wire."""
-
-    def __init__(self, raw: aiohttp.ClientResponse, *, asked: URL, reach: Reach) -> None:
-        self._raw = raw
-        self.reach: Final = reach
-        self.status: Final = raw.status
-        self.url: Final = raw.url
-        self.redirected: Final = raw.url.origin() != asked.origin()
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]:
-        return self._raw.headers
-
-    @property
-    def host(self) -> str:
-        """Who answered: host and explicit port, never a path or query."""
-        return host_name(self.url)
-
-    @property
-    def content_length(self) -> int | None:
-        """What the header claims, when it is a number."""
-        text = self._raw.headers.get("Content-Length", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-    async def read(self, limit: int) -> bytes:
-        """The whole body. Raises RegistryError when it is longer than `limit`."""
-        held = bytearray()
-        async with contextlib.aclosing(self.chunks()) as chunks:
-            async for chunk in chunks:
-                held += chunk
-                if len(held) > limit:
-                    break
-        if len(held) > limit:
-            raise RegistryError(
-                f"{self.host} sent more than the {limit} bytes allowed for this answer",
-                origin=self.host,
-            )
-        return bytes(held)
-
-    async def read_some(self, limit: int) -> bytes:
-        """At most `limit` bytes, as much as can be had: for error bodies."""
-        held = bytearray()
-        with contextlib.suppress(RemoteError):
-            async with contextlib.aclosing(self.chunks()) as chunks:
-                async for chunk in chunks:
-                    held += chunk
-                    if len(held) >= limit:
-                        break
-        return bytes(held[:limit])
-
-    async def chunks(self) -> AsyncGenerator[bytes]:
-        """The body as it arrives. Raises Unreachable when it stalls or breaks off."""
-        try:
-            async for chunk in self._raw.content.iter_chunked(CHUNK):
-                yield chunk
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise connection_error(error, self.host, phase="in the middle of a download") from error
 
 
 @final
 class Transport:
-    """Sends requests. One per process; `aclose` closes every connection."""
+    """Sends requests. One per client; `aclose` closes every connection."""
 
     def __init__(
         self,
-        options: RegistryOptions,
+        options: NetOptions,
+        service: Service,
         *,
         names: Names | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._options = options
-        self._lanes = Lanes(options, names or Names())
+        self._service = service
+        self._lanes = Lanes(options, service, names or Names())
         self._sleep = sleep
 
     async def aclose(self) -> None:
         await self._lanes.aclose()
+
+    async def fence_of(self, url: URL) -> Fence:
+        """Where a host that the user named may lead. Raises Unreachable, Denied."""
+        return Fence(Reach.PUBLIC, await self._lanes.reach(url))
 
     @contextlib.asynccontextmanager
     async def send(
@@ -120,11 +65,11 @@ class Transport:
         """Send, follow redirects, try again where that is safe; the block holds the connection.
 
         The answer may have any status. `fence` bounds where a URL that the user did not name may
-        lead. Raises Unreachable, Denied, RegistryError.
+        lead. Raises Unreachable, Denied, the service's error.
         """
         raw, reach = await self._persist(request, fence)
         async with raw:
-            yield Response(raw, asked=request.url, reach=reach)
+            yield Response(raw, asked=request.url, reach=reach, service=self._service)
 
     async def _persist(
         self, request: Request, fence: Fence | None
@@ -173,7 +118,8 @@ class Transport:
             raw, reach = await self._once(request, url, headers, fence)
             try:
                 location = raw.headers.get("Location")
-                hop = next_hop(request.method, raw.status, url, location, headers)
+                failure = self._service.failure
+                hop = next_hop(request.method, raw.status, url, location, headers, failure=failure)
             except StokerError:
                 raw.close()
                 raise
@@ -187,7 +133,9 @@ class Transport:
                 raise refused(host_name(hop.url), "a redirect would give it somebody else's token")
             url, headers = hop.url, dict(hop.headers)
         host = str(request.url.host)
-        raise RegistryError(f"{host} redirects more than {MAX_REDIRECTS} times", origin=host)
+        raise self._service.failure(
+            f"{host} redirects more than {MAX_REDIRECTS} times", origin=host
+        )
 
     async def _once(
         self, request: Request, url: URL, headers: Mapping[str, str], fence: Fence | None
@@ -216,9 +164,11 @@ class Transport:
                     ),
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise connection_error(error, host) from error
+            raise connection_error(error, host, self._service) from error
         except ValueError as error:  # a URL or header that aiohttp refuses to send
-            raise RegistryError(f"{host} led to an unusable address", origin=host) from error
+            raise self._service.failure(
+                f"{host} led to an unusable address", origin=host
+            ) from error
         # Never the query: it may be a signature.
         log.debug(
             "request method=%s host=%s path=%s status=%d",

@@ -18,7 +18,7 @@ _MAX_DIGITS: Final = 12
 class RetryPolicy:
     """How patient we are with one request.
 
-    A registry that asks for a minute gets its minute: `total` bounds the sum of all waits, and a
+    A host that asks for a minute gets its minute: `total` bounds the sum of all waits, and a
     `Retry-After` that does not fit into what is left ends the attempt at once, with RateLimited.
     """
 
@@ -42,6 +42,10 @@ class RetryPolicy:
         backoff = min(self.cap, self.base * 2 ** (attempt - 1)) * chance()
         pause = backoff if retry_after is None else retry_after + backoff * 0.1
         return pause if waited + pause <= self.total else None
+
+
+ONCE: Final = RetryPolicy(attempts=1)
+"""For callers with a patience of their own."""
 
 
 def is_transient(status: int) -> bool:

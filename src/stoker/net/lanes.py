@@ -11,11 +11,14 @@ from typing import final
 import aiohttp
 from yarl import URL
 
-from stoker.registry.network import Fence, LaneResolver, Names, Reach, literal_of, refused
-from stoker.registry.options import RegistryOptions
-from stoker.registry.place import host_name
-from stoker.registry.proxy import proxy_for
-from stoker.registry.tls import TlsContexts
+from stoker.base.errors import Unreachable
+from stoker.net.hosts import host_name
+from stoker.net.names import LaneResolver, Names
+from stoker.net.options import NetOptions
+from stoker.net.proxy import proxy_for
+from stoker.net.reach import Fence, Reach, literal_of, refused
+from stoker.net.service import Service
+from stoker.net.tls import TlsContexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,11 @@ class Lane:
 
 @final
 class Lanes:
-    """All connections of this process to registries."""
+    """All connections of one client."""
 
-    def __init__(self, options: RegistryOptions, names: Names) -> None:
+    def __init__(self, options: NetOptions, service: Service, names: Names) -> None:
         self._options = options
+        self._service = service
         self._names = names
         self._tls = TlsContexts(ca_files=options.ca_files, certs_d=options.certs_d)
         self._sessions: dict[Reach | None, aiohttp.ClientSession] = {}
@@ -46,15 +50,20 @@ class Lanes:
 
     async def choose(self, url: URL, fence: Fence | None) -> Lane:
         """The way to this URL; without a fence the user named it. Raises Denied, Unreachable."""
-        host = str(url.raw_host)
         proxy = proxy_for(url, self._options.proxies)
-        reach = await self._reach(host, proxied=proxy is not None)
+        reach = await self._reach(url, proxied=proxy is not None)
         if fence is not None and not self._is_trusted(url):
-            fence.check(host, reach)
+            fence.check(str(url.raw_host), reach)
         tls = await self._tls.context(host_name(url)) if url.scheme == "https" else True
         return Lane(self._session(None if proxy else reach), reach, tls, proxy)
 
-    async def _reach(self, host: str, *, proxied: bool) -> Reach:
+    async def reach(self, url: URL) -> Reach:
+        """How private the host of this URL is. Raises Denied, Unreachable."""
+        proxied = proxy_for(url, self._options.proxies) is not None
+        return await self._reach(url, proxied=proxied)
+
+    async def _reach(self, url: URL, *, proxied: bool) -> Reach:
+        host = str(url.raw_host)
         if proxied:
             # The proxy resolves names, in a network of its own; a literal can still be judged.
             literal = literal_of(host)
@@ -64,7 +73,12 @@ class Lanes:
             if reach is Reach.FORBIDDEN:
                 raise refused(host, "it is a link-local, metadata or unusable address")
             return reach
-        return (await self._names.pin(host)).reach
+        try:
+            return (await self._names.pin(host)).reach
+        except Unreachable as error:
+            # Whoever resolves names does not know what was to be found behind them.
+            error.hint = error.hint or self._service.unknown.format(host=host)
+            raise
 
     def _is_trusted(self, url: URL) -> bool:
         trusted = self._options.trusted_hosts

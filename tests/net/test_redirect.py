@@ -1,10 +1,14 @@
 """Security row 9: what comes along on a redirect."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
-from stoker.base.errors import Denied, RegistryError
-from stoker.registry.redirect import Hop, next_hop
+from stoker.base.errors import Denied, RegistryError, StokerError
+from stoker.net.redirect import Hop, next_hop
 
 HEADERS = {"Authorization": "Bearer x", "Cookie": "c", "Range": "bytes=5-", "Accept": "a/b"}
 HERE = URL("https://r.example:5000/v2/x")
@@ -13,7 +17,7 @@ HERE = URL("https://r.example:5000/v2/x")
 def hop(
     location: str | None, *, method: str = "GET", status: int = 307, url: URL = HERE
 ) -> Hop | None:
-    return next_hop(method, status, url, location, HEADERS)
+    return next_hop(method, status, url, location, HEADERS, failure=RegistryError)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_row_9_no_way_down_from_https() -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://x/y", "http://[::1", "https://h:99999/"]
+    "location", ["file:///etc/passwd", "ftp://x/y", "http://[::1", "https://h:99999/", ""]
 )
 def test_nonsense(location: str) -> None:
     with pytest.raises((RegistryError, Denied)):
@@ -87,3 +91,14 @@ def test_not_followed(method: str, status: int) -> None:
 
 def test_no_location() -> None:
     assert hop(None) is None
+
+
+@given(st.text(max_size=200), st.integers(300, 308))
+def test_locations(location: str, status: int) -> None:
+    here = URL("https://r.example/v2/")
+    with contextlib.suppress(StokerError):
+        hop = next_hop("GET", status, here, location, {"Authorization": "x"}, failure=RegistryError)
+        if hop:
+            assert hop.url.scheme == "https"
+            assert hop.url.user is None
+            assert hop.url.origin() == here.origin() or not hop.headers

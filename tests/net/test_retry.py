@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.registry.retry import RetryPolicy, is_transient, parse_retry_after
+from stoker.net.retry import RetryPolicy, is_transient, parse_retry_after
 
 # 2026-11-21 03:00:00 UTC
 NOW = 1795230000.0

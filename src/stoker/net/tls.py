@@ -43,7 +43,7 @@ def _context(ca_files: tuple[Path, ...], directories: tuple[Path, ...]) -> ssl.S
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in ca_files:
-        if path.is_file():
+        if path.exists():
             _trust(context, path)
     for directory in directories:
         # The layout of Docker's certs.d: *.crt are authorities, *.cert + *.key our own identity.
@@ -56,7 +56,10 @@ def _context(ca_files: tuple[Path, ...], directories: tuple[Path, ...]) -> ssl.S
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:
     try:
-        context.load_verify_locations(cafile=path)
+        if path.is_dir():
+            context.load_verify_locations(capath=path)  # of c_rehash
+        else:
+            context.load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError) as error:
         raise InvalidSetting(f"{path} is no readable certificate bundle: {error}") from error
 

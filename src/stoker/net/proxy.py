@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from yarl import URL
 
 from stoker.base.errors import InvalidSetting
-from stoker.registry.network import literal_of
+from stoker.net.reach import literal_of
 
 
 def proxy_for(url: URL, proxies: Mapping[str, str]) -> URL | None:
@@ -22,7 +22,7 @@ def proxy_for(url: URL, proxies: Mapping[str, str]) -> URL | None:
     if proxy.scheme not in {"http", "https"} or not proxy.host:
         raise InvalidSetting(
             f"the proxy setting names a {proxy.scheme} proxy; only http and https work",
-            hint="set HTTPS_PROXY to an http:// proxy, or NO_PROXY for this registry",
+            hint="set HTTPS_PROXY to an http:// proxy, or NO_PROXY for this host",
         )
     return proxy
 

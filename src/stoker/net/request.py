@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 
 from yarl import URL
 
-from stoker.registry.credentials import Secret
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -28,7 +26,3 @@ class Request:
         """The same with more headers; underscores stand for hyphens."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         return replace(self, headers={**self.headers, **more})
-
-    def with_authorization(self, value: Secret | None) -> "Request":
-        """The same, showing this."""
-        return self if value is None else self.with_headers(Authorization=value.reveal())

@@ -1,4 +1,4 @@
-"""Reading content: what to ask for, and whether the answer is what was asked for. Mostly pure."""
+"""Reading a part of something: what to ask for, and whether the answer is what was asked for."""
 
 import contextlib
 import re
@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, final
 
-from stoker.base.errors import RegistryError, SizeMismatch
-from stoker.oci.descriptor import Descriptor
-from stoker.registry.http import Response
-from stoker.registry.network import Broken
+from stoker.base.errors import SizeMismatch
+from stoker.net.failures import Broken
+from stoker.net.response import Response
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 
@@ -23,8 +22,8 @@ class Span:
     size: int
 
     @classmethod
-    def of(cls, descriptor: Descriptor, at: int, length: int | None) -> "Span":
-        size = descriptor.size
+    def of(cls, size: int, at: int, length: int | None) -> "Span":
+        """What there is of `length` bytes from `at`; of everything from there without a length."""
         start = min(max(at, 0), size)
         end = size if length is None else min(size, start + max(length, 0))
         return cls(start, end, size)
@@ -36,6 +35,11 @@ class Span:
     @property
     def is_whole(self) -> bool:
         return self.start == 0 and self.end == self.size
+
+    @property
+    def whole(self) -> "Span":
+        """All of the same content."""
+        return Span(0, self.size, self.size)
 
     @property
     def header(self) -> str:
@@ -71,28 +75,37 @@ class HeldBody:
 
 @final
 class WireBody:
-    """Content as it arrives: exactly the promised number of bytes, or an error."""
+    """Content as it arrives: exactly the promised number of bytes, or an error.
 
-    def __init__(self, response: Response, span: Span, descriptor: Descriptor) -> None:
+    `what` is the content's name in errors, `changed` what to add and advise when its size is wrong.
+    Raises SizeMismatch for an answer of another length, the service's error for a repacked one.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        span: Span,
+        what: str,
+        *,
+        changed: tuple[str, str] | None = None,
+    ) -> None:
         self._response = response
         self._wanted = span.end - span.start
-        self._descriptor = descriptor
+        self._what = what
+        self._changed = changed
         self.offset: Final = span.start
         self._check_length()
 
     def _check_length(self) -> None:
+        host = self._response.host
         encoding = self._response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding != "identity":
-            raise RegistryError(
-                f"{self._response.host} repacked a blob as {encoding[:40]!r}, unasked",
-                origin=self._response.host,
+            raise self._response.service.failure(
+                f"{host} repacked {self._what} as {encoding[:40]!r}, unasked", origin=host
             )
         claimed = self._response.content_length
         if claimed is not None and claimed != self._wanted:
-            raise SizeMismatch(
-                f"{self._response.host} offers {claimed} bytes for {self._descriptor.digest}, "
-                f"wanted {self._wanted}"
-            )
+            raise self._mismatch(f"offers {claimed} bytes for {self._what}, wanted {self._wanted}")
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         seen = 0
@@ -100,15 +113,16 @@ class WireBody:
             async for chunk in chunks:
                 seen += len(chunk)
                 if seen > self._wanted:
-                    raise SizeMismatch(
-                        f"{self._response.host} sends more than {self._wanted} bytes "
-                        f"of {self._descriptor.digest}"
-                    )
+                    raise self._mismatch(f"sends more than {self._wanted} bytes of {self._what}")
                 yield chunk
         if seen < self._wanted:
             raise Broken(
                 f"{self._response.host} stopped after {seen} of {self._wanted} bytes "
-                f"of {self._descriptor.digest}",
+                f"of {self._what}",
                 origin=self._response.host,
                 hint="try again; what has arrived is kept",
             )
+
+    def _mismatch(self, found: str) -> SizeMismatch:
+        why, hint = self._changed or ("", None)
+        return SizeMismatch(f"{self._response.host} {found}{why}", hint=hint)

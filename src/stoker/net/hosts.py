@@ -1,0 +1,13 @@
+"""How a host is called, in messages and in settings. Pure."""
+
+from yarl import URL
+
+
+def host_name(url: URL) -> str:
+    """`host`, or `host:port` when the port is not the scheme's own: as users write it."""
+    return url.host_port_subcomponent or ""
+
+
+def hosts_of(text: str) -> frozenset[str]:
+    """The entries of a comma-separated list, lower case."""
+    return frozenset(part.strip() for part in text.lower().split(",") if part.strip())
