@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,28 @@ from pathlib import Path
 import oras.client
 import pytest
 
+from stoker.oci import mediatypes as mt
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.manifest import Manifest, manifest_bytes
 from tests.components.daemon import STOKER, Daemon, run_cli, running_daemon
-from tests.components.oci_registry import RunningRegistry, oci_registry, skopeo
+from tests.components.oci_registry import (
+    RunningRegistry,
+    oci_registry,
+    seed_blob,
+    seed_manifest,
+    skopeo,
+)
 from tests.components.tiny_models import bad_models, chat_model
+
+
+def call(url: str, body: bytes | None = None, method: str | None = None) -> tuple[int, str]:
+    request = urllib.request.Request(url, data=body, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +46,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(autouse=True)
 def without_models(empty: Daemon) -> Iterator[None]:
     yield
-    empty.cli("unload", "--all")
-    empty.cli("purge", "--force")
+    # As `unload --all` and `purge` do it, without starting two programs after every test.
+    call(f"{empty.url}/engines/unload", b'{"all":true}')
+    call(f"{empty.url}/models/purge", method="DELETE")
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +272,60 @@ def test_a_full_disk(empty: Daemon, tmp_path: Path) -> None:
     assert "hint: free some space" in done.stderr
     assert empty.cli("list", "-q").stdout == ""
     assert empty.cli("verify").returncode == 0
+
+
+def test_texts_of_the_api_are_dockers(empty: Daemon) -> None:
+    models = f"{empty.url}/models"
+    assert call(f"{models}/me/none/export") == (404, "get model '\"me/none\"': model not found\n")
+    status, text = call(f"{models}/load", b"no archive" * 500_000)
+    assert status >= 400
+    assert text.startswith("error while loading model: tar: not a tar archive")
+    assert call(f"{models}/me/none/repackage", b"{}") == (400, "target is required\n")
+    status, text = call(f"{models}/me/none/repackage", b"{")
+    assert (status, text) == (400, "invalid request body\n")
+    target = b'{"target":"me/x"}'
+    assert call(f"{models}/me/none/repackage", target) == (404, "model not found\n")
+    assert call(f"{models}/purge", method="DELETE") == (200, "")
+
+
+def test_a_config_from_the_future(empty: Daemon, registry: RunningRegistry) -> None:
+    config = b"{}"
+    kind = "application/vnd.docker.ai.model.config.v9+json"
+    described = Descriptor.of(config, kind)
+    seed_blob(registry.host, "me/future", described.digest, config)
+    manifest = manifest_bytes(Manifest(described, ()))
+    seed_manifest(registry.host, "me/future", manifest, mt.OCI_MANIFEST, "latest")
+    name = f"localhost:{registry.port}/me/future"
+    status, text = call(f"{empty.url}/models/create", json.dumps({"from": name}).encode())
+    assert status == 422
+    assert f'config type "{kind}" is not supported (supported: "' in text
+    assert text.endswith(" - try upgrading: unsupported model config media type\n")
+    assert "hint: " in empty.cli("pull", name).stderr
+
+
+def test_kill_while_loading_leaves_nothing_visible(
+    empty: Daemon, model: Path, tmp_path: Path
+) -> None:
+    assert empty.cli("package", "--gguf", str(model), "me/k").returncode == 0
+    file = tmp_path / "k.tar"
+    assert empty.cli("save", "me/k", "-o", str(file)).returncode == 0
+    assert empty.cli("rm", "me/k").returncode == 0
+    data = file.read_bytes()
+    process = subprocess.Popen([*STOKER, "load"], env=dict(empty.env), stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(data[: len(data) // 2])
+    process.stdin.flush()
+    partials = empty.home / "models" / ".stoker" / "ingest"
+    deadline = time.monotonic() + 20
+    while not any(partials.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    assert empty.cli("list", "-q").stdout == ""
+    assert empty.cli("verify").returncode == 0
+    piped = subprocess.run(
+        [*STOKER, "load"], env=dict(empty.env), input=data, capture_output=True, check=False
+    )
+    assert piped.returncode == 0, piped.stderr
+    assert b"Loaded me/k" in piped.stdout

@@ -1,6 +1,7 @@
 """`load`: models out of a file that `save` wrote, or that Docker Model Runner exported."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def _load_elsewhere(
         )
 
     def pieces() -> Iterator[bytes]:
-        while chunk := file.read(_CHUNK):
+        while chunk := os.read(file.fileno(), _CHUNK):
             moved.add(len(chunk))
             yield chunk
 
@@ -85,8 +86,8 @@ def _load_elsewhere(
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    """In a thread: the other end of a pipe may be slow."""
-    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+    """What has come so far, in a thread: the other end of a pipe may be slow."""
+    while chunk := await asyncio.to_thread(os.read, file.fileno(), _CHUNK):
         yield chunk
 
 
@@ -100,7 +101,7 @@ def _source(text: str) -> Iterator[tuple[BinaryIO, int]]:
         return
     path = Path(text).expanduser()
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             yield file, path.stat().st_size
     except FileNotFoundError as error:
         raise ModelNotFound(f"{path}: no such file") from error
