@@ -86,6 +86,8 @@ def test_save_and_load(empty: Daemon, model: Path, tmp_path: Path) -> None:
     for name in ("me/a:1", "me/b:2"):
         done = empty.cli("package", "--gguf", str(model), "--context-size", "9", name)
         assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in empty.cli("df", "-v").stdout.splitlines()]
+    assert [line[0] for line in lines if line and line[0].startswith("me/")] == ["me/a:1", "me/b:2"]
     file = tmp_path / "models.tar"
     saved = empty.cli("save", "me/a:1", "me/b:2", "-o", str(file))
     assert saved.returncode == 0, saved.stderr
