@@ -7,9 +7,10 @@ from stoker.planner.spec import Format
 
 def test_known_engines() -> None:
     engines = known_engines({"PATH": "/usr/bin"})
-    assert list(engines) == ["llama.cpp"]
+    assert list(engines) == ["llama.cpp", "vllm"]
     assert engine_for(Format.GGUF, engines) is engines["llama.cpp"]
-    assert engine_for(Format.SAFETENSORS, engines) is None
+    assert engine_for(Format.SAFETENSORS, engines) is engines["vllm"]
+    assert engine_for(Format.DDUF, engines) is None
 
 
 def test_the_public_names() -> None:

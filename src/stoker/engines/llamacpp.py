@@ -5,23 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
+from stoker.base.errors import NotInstalled, UnsupportedFormat
 from stoker.engines.builds import Builds
+from stoker.engines.environment import inherited
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_failures import diagnosis_of
+from stoker.engines.llamacpp_options import CACHE_RAM, WHOLE_INPUT, check_context, context_of
 from stoker.engines.llamacpp_program import NAME, Program, find_program, version_of
 from stoker.engines.spec import Build, Command, Diagnosis
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
-
-DEFAULT_CONTEXT: Final = 8192
-"""Tokens when nobody asked for more: a model trained for 128k would take gigabytes of KV cache."""
-
-_CACHE_RAM: Final = 256
-"""MiB of prompts kept in host memory. llama.cpp's own default is 8192, for each model."""
-
-_WHOLE_INPUT: Final = ("--batch-size", "2048", "--ubatch-size", "2048")
-"""An embedding is computed in one batch: a longer input is refused, and 512 is llama.cpp's default.
-More costs compute buffers that grow with the square."""
 
 _SMALL_MODEL: Final = 64 * 1024 * 1024
 """Bytes of weights below which one thread does a token in less time than two take to wait for each
@@ -30,15 +22,6 @@ other: with a busy neighbour on both cores, two threads were 5 to 50 times slowe
 _VERBOSITY: Final = 4
 """Shows buffer sizes and what --fit decided, never prompts. Costs some 160 lines a start and 30 a
 request, and no time that could be measured."""
-
-_KEPT: Final = frozenset({
-    "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "SYSTEMROOT",
-    "TEMP", "TMP", "TMPDIR", "TZ",
-})  # fmt: skip
-_KEPT_PREFIXES: Final = (
-    "CUDA", "DYLD_", "GGML_", "GOMP_", "HIP_", "HSA_", "KMP_", "MESA_", "METAL_", "MTL_", "MUSA_",
-    "NCCL_", "NVIDIA_", "OMP_", "ONEAPI_", "ROCBLAS_", "ROCR_", "SYCL_", "VK_", "ZES_",
-)  # fmt: skip
 
 
 @final
@@ -102,7 +85,7 @@ class LlamaCpp:
 
     def check_settings(self, settings: RunSettings) -> None:
         """Refuse settings that `command` would refuse. Raises InvalidSetting."""
-        _check_context(settings)
+        check_context(settings)
         engine_flags(settings.runtime_flags, engine=self.name)
 
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
@@ -114,17 +97,8 @@ class LlamaCpp:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What an engine inherits: what drivers and libraries read, and nothing that llama.cpp does.
-
-    LLAMA_ARG_* and llama.cpp's configuration files would change the meaning of our arguments behind
-    our back. HOME stays: GPU drivers cache their compiled kernels there.
-    """
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if key in _KEPT or key.startswith(_KEPT_PREFIXES)
-    }
-    return {**kept, "XDG_CONFIG_HOME": os.devnull}
+    """Nothing that llama.cpp reads by itself: neither LLAMA_ARG_* nor its configuration files."""
+    return {**inherited(environ), "XDG_CONFIG_HOME": os.devnull}
 
 
 def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> list[str]:
@@ -135,8 +109,8 @@ def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path
         "--alias", model.name,
         # --no-webui and not --no-ui: also understood by a llama-server from before the renaming.
         "--offline", "--no-webui", "--metrics", "--log-verbosity", str(_VERBOSITY),
-        "--cache-ram", str(_CACHE_RAM),
-        "--ctx-size", str(_context(model, settings)),
+        "--cache-ram", str(CACHE_RAM),
+        "--ctx-size", str(context_of(model, settings)),
         *_mode_arguments(model, mode),
     ]  # fmt: skip
     if settings.reasoning_budget is not None:
@@ -146,29 +120,16 @@ def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path
     return arguments
 
 
+def _whole_input() -> tuple[str, ...]:
+    return ("--batch-size", str(WHOLE_INPUT), "--ubatch-size", str(WHOLE_INPUT))
+
+
 def _mode_arguments(model: ModelSpec, mode: Mode) -> list[str]:
     match mode:
         case Mode.EMBEDDING:
-            return ["--embeddings", *_WHOLE_INPUT]
+            return ["--embeddings", *_whole_input()]
         case Mode.RERANKING:
-            return ["--embeddings", "--reranking", *_WHOLE_INPUT]
+            return ["--embeddings", "--reranking", *_whole_input()]
         case Mode.COMPLETION:
             template = model.chat_template
             return ["--jinja", *(["--chat-template-file", str(template)] if template else [])]
-
-
-def _check_context(settings: RunSettings) -> None:
-    if settings.context_size is not None and settings.context_size < -1:
-        raise InvalidSetting(
-            f"context size {settings.context_size} is impossible",
-            hint="a number of tokens, or -1 for all that the model was trained for",
-        )
-
-
-def _context(model: ModelSpec, settings: RunSettings) -> int:
-    """Tokens of context; 0 is llama.cpp's word for all that the model was trained for."""
-    wanted = settings.context_size
-    if wanted:
-        return max(wanted, 0)
-    # 0 is no size; Docker Model Runner takes it for "not set", and so do its clients.
-    return min(model.context_size or DEFAULT_CONTEXT, DEFAULT_CONTEXT)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from stoker.engines.builds import Builds
 from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.spec import Engine
+from stoker.engines.vllm import Vllm
 from stoker.planner.spec import Format
 
 
@@ -17,7 +18,10 @@ def known_engines(
     `environ` is where they look for programs and settings, `builds` what was installed; `threads`
     bounds the CPU cores of one model.
     """
-    engines: tuple[Engine, ...] = (LlamaCpp(environ, threads=threads, builds=builds),)
+    engines: tuple[Engine, ...] = (
+        LlamaCpp(environ, threads=threads, builds=builds),
+        Vllm(environ, builds=builds),
+    )
     return MappingProxyType({engine.name: engine for engine in engines})
 
 

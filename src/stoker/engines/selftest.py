@@ -15,16 +15,17 @@ from stoker.planner.spec import Mode, ModelSpec, RunSettings
 _WITHIN: Final = 60.0
 _QUESTION: Final = "What is Stoker?"
 _TOKENS: Final = 16
+_SHORT: Final = RunSettings(context_size=256)
 
 
-async def answers(engine: Engine, model: ModelSpec) -> str:
+async def answers(engine: Engine, model: ModelSpec, settings: RunSettings = _SHORT) -> str:
     """Start the engine with the model, ask one question greedily; the answer.
 
     Raises EngineError: LaunchFailed when it does not load or says nothing.
     """
     with tempfile.TemporaryDirectory(prefix="st-") as folder:
         socket = Path(folder) / "test.sock"
-        command = engine.command(model, Mode.COMPLETION, RunSettings(context_size=256), socket)
+        command = engine.command(model, Mode.COMPLETION, settings, socket)
         instance = await LocalLauncher().start(
             engine, command, label="self-test", log=lambda _line: None
         )

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ from stoker.engines.llamacpp_program import Program
 from stoker.engines.llamacpp_recipe import llamacpp_recipe
 from stoker.engines.machine import Machine, look
 from stoker.engines.recipe import Places, Recipe, check_room
+from stoker.engines.sample_model import write_sample
 from stoker.engines.selftest import answers
+from stoker.engines.vllm import Vllm
+from stoker.engines.vllm_recipe import vllm_recipe
 from stoker.oci.digest import Digest
-from stoker.planner.spec import Format, ModelSpec
+from stoker.planner.spec import Format, ModelSpec, RunSettings
 
 MakeRecipe = Callable[[str, Machine, Places, Mapping[str, str]], Recipe]
 
@@ -32,25 +36,36 @@ class Kind:
     test: SelfTest
 
 
-def sample_spec(weights: Path) -> ModelSpec:
-    """A small GGUF as a model to test new builds with."""
-    return ModelSpec(
-        id=Digest("sha256:" + "0" * 64),
-        name="self-test",
-        format=Format.GGUF,
-        weights=weights,
-        weights_size=weights.stat().st_size,
-    )
-
-
 def kinds(sample: Path) -> Mapping[str, Kind]:
     """The engines that can be installed, by name. `sample`: a GGUF that llama.cpp must load."""
 
     async def llamacpp_answers(python: Path) -> str:
         engine = LlamaCpp(program=Program("self-test", python=python))
-        return await answers(engine, sample_spec(sample))
+        return await answers(engine, _spec(Format.GGUF, sample))
 
-    return MappingProxyType({"llama.cpp": Kind(llamacpp_recipe, llamacpp_answers)})
+    async def vllm_answers(python: Path) -> str:
+        with tempfile.TemporaryDirectory(prefix="st-") as folder:
+            model = _spec(Format.SAFETENSORS, write_sample(Path(folder) / "sample"))
+            settings = RunSettings(runtime_flags=("--enforce-eager",), context_size=256)
+            return await answers(Vllm(python=python), model, settings)
+
+    return MappingProxyType(
+        {
+            "llama.cpp": Kind(llamacpp_recipe, llamacpp_answers),
+            "vllm": Kind(vllm_recipe, vllm_answers),
+        }
+    )
+
+
+def _spec(kind: Format, weights: Path) -> ModelSpec:
+    """A small model to test new builds with."""
+    return ModelSpec(
+        id=Digest("sha256:" + "0" * 64),
+        name="self-test",
+        format=kind,
+        weights=weights,
+        weights_size=weights.stat().st_size,
+    )
 
 
 @final

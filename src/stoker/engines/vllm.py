@@ -1,0 +1,188 @@
+"""vLLM: safetensors models, many requests at once; NVIDIA GPUs, or the CPU of a Linux machine."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, final
+
+from stoker.base.errors import InvalidSetting, NotInstalled, ParseError, UnsupportedFormat
+from stoker.engines.builds import Builds, InstalledBuild
+from stoker.engines.environment import inherited
+from stoker.engines.spec import Build, Command, Diagnosis
+from stoker.engines.tether import tethered
+from stoker.engines.vllm_failures import diagnosis_of
+from stoker.engines.vllm_flags import check_utilization, override_flags, vllm_flags
+from stoker.formats.hfconfig import HfConfig, parse_hfconfig
+from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+
+NAME: Final = "vllm"
+
+DEFAULT_CONTEXT: Final = 8192
+"""Tokens on a CPU when nobody asked for more, as with llama.cpp. GPUs get the model's own."""
+
+_READY_WITHIN: Final = 900.0
+"""Imports take 10 s, compiling kernels a minute, and a large model's weights several."""
+
+_MIB: Final = 1024 * 1024
+_CACHE_MIN: Final = 256 * _MIB
+_CACHE_DEFAULT: Final = 1024 * _MIB
+_REQUESTS: Final = 4
+"""Conversations of full length that the CPU's cache has room for; shorter ones are more."""
+_ELEMENT: Final = 2
+"""Bytes of a number in the cache: bfloat16."""
+
+_ENVIRONMENT: Final = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    # The gateway has resolved the name already, in whatever spelling it came.
+    "VLLM_SKIP_MODEL_NAME_VALIDATION": "1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+_SETTING_FLAGS: Final = ("--max-model-len", "--gpu-memory-utilization", "--kv-cache-memory-bytes")
+
+
+@final
+class Vllm:
+    """vLLM's own HTTP server, from an environment that `install-runner --backend vllm` made.
+
+    `environ` is what engines may inherit from, the process's own when None. `python`: use the vLLM
+    of this interpreter (`variant` says of which kind it is) and look for no installed build.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        *,
+        builds: Builds | None = None,
+        python: Path | None = None,
+        variant: str = "cpu",
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._builds = builds
+        self._python = python
+        self._variant = variant
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def formats(self) -> frozenset[Format]:
+        return frozenset({Format.SAFETENSORS})
+
+    def build(self) -> Build | None:
+        """The installed build that `command` would use; None when there is none. Touches disk."""
+        found = self._installed()
+        if found is None:
+            return None
+        return Build(
+            engine=self.name, version=found.manifest.version, source=found.manifest.variant
+        )
+
+    def command(self, model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> Command:
+        """What to start. Raises InvalidSetting, UnsupportedFormat, NotInstalled. Touches disk."""
+        if model.format not in self.formats:
+            raise UnsupportedFormat(
+                f"vllm cannot run {model.name}: it is {model.format}, not safetensors"
+                " (llama.cpp runs GGUF)",
+                hint="use --backend llama.cpp, or pull a safetensors version of the model",
+            )
+        self.check_settings(settings)
+        python, variant = self._program()
+        arguments = [
+            "serve", str(model.weights),
+            "--uds", str(socket),
+            "--served-model-name", model.name,
+            "--shutdown-timeout", "2",
+        ]  # fmt: skip
+        if model.chat_template:
+            arguments += ["--chat-template", str(model.chat_template)]
+        if mode is not Mode.COMPLETION:
+            arguments += ["--runner", "pooling"]
+        arguments += _settings(model, settings, on_cpu=variant == "cpu")
+        program = [str(python), "-I", "-m", "vllm.entrypoints.cli.main"]
+        return Command(
+            argv=tethered([*program, *arguments]),
+            socket=socket,
+            environment={**inherited(self._environ), **_ENVIRONMENT},
+            ready_within=_READY_WITHIN,
+        )
+
+    def check_settings(self, settings: RunSettings) -> None:
+        """Refuse settings that `command` would refuse. Raises InvalidSetting."""
+        if settings.context_size is not None and settings.context_size < -1:
+            raise InvalidSetting(
+                f"context size {settings.context_size} is impossible",
+                hint="a number of tokens, or -1 for all that the model was trained for",
+            )
+        check_utilization(settings.gpu_memory_utilization)
+        override_flags(settings.hf_overrides)
+        vllm_flags(settings.runtime_flags)
+
+    def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
+        """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
+        return diagnosis_of(exit_code, log_tail)
+
+    def _installed(self) -> InstalledBuild | None:
+        usable = self._builds.usable(NAME) if self._builds else ()
+        return next(iter(usable), None)
+
+    def _program(self) -> tuple[Path, str]:
+        if self._python is not None:
+            return self._python, self._variant
+        found = self._installed()
+        if found is None:
+            raise NotInstalled(
+                "vllm is not installed",
+                engine=NAME,
+                hint="install it with: stoker install-runner --backend vllm",
+            )
+        return found.python, found.manifest.variant
+
+
+def _settings(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> list[str]:
+    """Length, memory, overrides and raw flags; of what is set twice, the more specific wins."""
+    given = [*override_flags(settings.hf_overrides), *vllm_flags(settings.runtime_flags)]
+    arguments: list[str] = []
+    length = _length(model, settings, on_cpu=on_cpu)
+    if length and "--max-model-len" not in given:
+        arguments += ["--max-model-len", str(length)]
+    share = settings.gpu_memory_utilization
+    if share is not None and "--gpu-memory-utilization" not in given:
+        arguments += ["--gpu-memory-utilization", f"{share:g}"]
+    elif on_cpu and not any(flag in given for flag in _SETTING_FLAGS[1:]):
+        # Without it vLLM takes nearly all of the machine's memory for its cache.
+        cache = _cpu_cache(model, length or DEFAULT_CONTEXT)
+        arguments += ["--kv-cache-memory-bytes", str(cache)]
+    return [*arguments, *given]
+
+
+def _length(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> int | None:
+    """Tokens of a conversation; None leaves it to vLLM, which takes what the model says."""
+    wanted = settings.context_size
+    if wanted and wanted > 0:
+        return wanted
+    if wanted == -1 or not model.context_size:
+        return model.context_size
+    return min(model.context_size, DEFAULT_CONTEXT) if on_cpu else model.context_size
+
+
+def _cpu_cache(model: ModelSpec, length: int) -> int:
+    """Bytes for keys and values; a default when config.json does not tell the model's shape."""
+    try:
+        shape = parse_hfconfig((model.weights / "config.json").read_bytes())
+    except (OSError, ParseError):
+        return _CACHE_DEFAULT
+    per_token = _per_token(shape)
+    if not per_token:
+        return _CACHE_DEFAULT
+    whole = per_token * length * _REQUESTS
+    return max(_CACHE_MIN, -(-whole // _MIB) * _MIB)
+
+
+def _per_token(shape: HfConfig) -> int:
+    heads = shape.kv_heads or shape.heads
+    width = shape.head_dim or (shape.embedding_length // shape.heads if shape.heads else 0)
+    return 2 * shape.layers * heads * width * _ELEMENT

@@ -1,0 +1,126 @@
+"""What users may set for vLLM: raw flags, and the overrides that Docker Model Runner documents.
+
+Flags arrive over HTTP: only what is listed passes. Never: whatever names a file, a URL, a class or
+a plugin, listens, authenticates, logs elsewhere, or runs code of the model's repository.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from stoker.base.errors import InvalidSetting
+
+_ALLOWED_WORDS: Final = """
+    --tensor-parallel-size -tp --pipeline-parallel-size -pp --data-parallel-size -dp
+    --enable-expert-parallel --max-model-len --max-num-batched-tokens --max-num-seqs
+    --max-num-partial-prefills --block-size --swap-space --cpu-offload-gb --seed --dtype
+    --quantization -q --kv-cache-dtype --kv-cache-memory-bytes --gpu-memory-utilization
+    --enforce-eager --no-enforce-eager --enable-prefix-caching --no-enable-prefix-caching
+    --enable-chunked-prefill --no-enable-chunked-prefill --async-scheduling --no-async-scheduling
+    --disable-custom-all-reduce --disable-sliding-window --tokenizer-mode --max-logprobs
+    --load-format --disable-log-stats --safetensors-load-strategy
+    --enable-auto-tool-choice --tool-call-parser --reasoning-parser --return-tokens-as-token-ids
+    --chat-template-content-format --response-role --generation-config --convert --runner
+    --enable-prompt-tokens-details --enable-force-include-usage --limit-mm-per-prompt
+    --mm-processor-kwargs --optimization-level -O --long-prefill-token-threshold
+"""
+ALLOWED: Final = frozenset(_ALLOWED_WORDS.split())
+
+FLAG_KEYS: Final = {
+    "max_model_len": "--max-model-len",
+    "gpu_memory_utilization": "--gpu-memory-utilization",
+    "tensor_parallel_size": "--tensor-parallel-size",
+}
+"""Documented by Docker as keys of `--hf_overrides`; vLLM itself knows them only as flags."""
+
+_KEY: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NUMBER: Final = re.compile(r"-\d*\.?\d+")
+_CODE: Final = frozenset({"auto_map", "trust_remote_code"})
+"""Keys of config.json that make a loader run Python from the model's repository."""
+
+
+def vllm_flags(flags: Sequence[str]) -> tuple[str, ...]:
+    """The arguments for these flags. Raises InvalidSetting with Docker Model Runner's wording."""
+    arguments: list[str] = []
+    for token in flags:
+        if not token.startswith("-") or _NUMBER.fullmatch(token):
+            if not arguments:
+                raise InvalidSetting(f'runtime flags must begin with a flag, not with "{token}"')
+            _check_value(token, token)
+            arguments.append(token)
+            continue
+        name, equals, value = token.partition("=")
+        # vLLM takes --max_model_len for --max-model-len; so must the check.
+        key = name.replace("_", "-") if name.startswith("--") else name
+        if key not in ALLOWED:
+            raise InvalidSetting(
+                f'runtime flag "{name}" is not allowed for backend "vllm"',
+                hint="files, addresses, keys, plugins and remote code are not for requests to set",
+            )
+        arguments.append(key)
+        if equals:
+            if value.startswith("-") and not _NUMBER.fullmatch(value):
+                raise InvalidSetting(
+                    f"invalid flag \"{token}\": value cannot start with '-' "
+                    "unless followed by a digit"
+                )
+            _check_value(value, token)
+            arguments.append(value)
+    return tuple(arguments)
+
+
+def override_flags(overrides: Mapping[str, object]) -> tuple[str, ...]:
+    """`hf_overrides` as arguments: known settings as flags, the rest as JSON for config.json.
+
+    Raises InvalidSetting.
+    """
+    _check_keys(overrides)
+    arguments: list[str] = []
+    for key, flag in FLAG_KEYS.items():
+        if key in overrides:
+            arguments += [flag, _number(key, overrides[key])]
+    rest = {key: value for key, value in overrides.items() if key not in FLAG_KEYS}
+    if rest:
+        arguments += ["--hf-overrides", msgspec.json.encode(rest).decode()]
+    return tuple(arguments)
+
+
+def check_utilization(value: float | None) -> None:
+    """Raises InvalidSetting."""
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise InvalidSetting(f"gpu-memory-utilization must be between 0.0 and 1.0, got {value:g}")
+
+
+def _number(key: str, value: object) -> str:
+    whole = key != "gpu_memory_utilization"
+    right = isinstance(value, int) if whole else isinstance(value, int | float)
+    if not right or isinstance(value, bool):
+        raise InvalidSetting(f"{key} must be a {'whole ' if whole else ''}number, got {value!r}")
+    if key == "gpu_memory_utilization" and isinstance(value, int | float):
+        check_utilization(value)
+    return str(value)
+
+
+def _check_value(value: str, token: str) -> None:
+    if not value.lstrip().startswith("{") and ("/" in value or "\\" in value):
+        raise InvalidSetting(
+            f"invalid runtime flag \"{token}\": paths are not allowed (contains '/' or '\\\\')"
+        )
+
+
+def _check_keys(value: object) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not _KEY.fullmatch(key):
+                raise InvalidSetting(
+                    f'invalid hf_overrides key "{key}": must contain only alphanumeric characters'
+                    " and underscores, and start with a letter or underscore"
+                )
+            if key in _CODE:
+                raise InvalidSetting(f'hf_overrides key "{key}" would run code of the model')
+            _check_keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_keys(inner)
