@@ -43,6 +43,7 @@ from stoker.gateway.upstream import Upstreams
 from stoker.hardware.host import usable_cores, usable_memory
 from stoker.hub import HubClient
 from stoker.library import Library
+from stoker.library.facts import FactsReader
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
@@ -74,6 +75,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
     environ = _environ(config)
+    budget = config.memory_budget or int(usable_memory() * _SHARE)
     builds = Builds(paths.engines)
     engines = known_engines(environ, builds=builds, threads=usable_cores())
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +87,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
         async with (
             Upstreams() as upstreams,
             Scheduler(
-                core=Core(memory_budget=config.memory_budget or int(usable_memory() * _SHARE)),
+                core=Core(memory_budget=budget),
                 engines=engines,
                 launcher=LocalLauncher(),
                 run_dir=paths.run,
@@ -98,7 +100,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
         ):
             gateway = Gateway(
                 resolver=library,
-                planner=RunPlanner(settings),
+                planner=RunPlanner(settings, FactsReader(), budget=budget),
                 scheduler=scheduler,
                 engines=engines,
                 upstreams=upstreams,

@@ -24,7 +24,7 @@ from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import EngineGone, relay
 from stoker.gateway.upstream import Upstreams
-from stoker.planner.spec import Mode, ModelSpec, RunSettings
+from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
 from stoker.scheduler import Lease, RunRequest, Scheduler
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,10 @@ class Planner(Protocol):
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings: ...
 
-    def memory(self, engine: str, model: ModelSpec, settings: RunSettings) -> int:
-        """Estimated bytes."""
+    async def cost(
+        self, engine: str, model: ModelSpec, mode: Mode, settings: RunSettings
+    ) -> tuple[RunSettings, Cost]:
+        """With settings completed by what fits. Raises DoesNotFit, InvalidSetting."""
         ...
 
 
@@ -110,7 +112,7 @@ class Gateway:
 
     async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
         model = await self._resolver.resolve(call.model)
-        run = self._request(model, call)
+        run = await self._request(model, call)
         out.seen.model, out.seen.engine = model.id, run.engine
         for last_try in (False, True):
             async with AsyncExitStack() as held:
@@ -162,18 +164,20 @@ class Gateway:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _request(self, model: ModelSpec, call: Call) -> RunRequest:
+    async def _request(self, model: ModelSpec, call: Call) -> RunRequest:
         engine = self._select(model, call.engine)
         mode = call.operation.mode
         settings = self._planner.settings(engine.name, model, mode)
         if call.context_size is not None:
             settings = replace(settings, context_size=call.context_size)
+        settings, cost = await self._planner.cost(engine.name, model, mode, settings)
         return RunRequest(
             engine=engine.name,
             model=model,
             mode=mode,
             settings=settings,
-            memory=self._planner.memory(engine.name, model, settings),
+            memory=cost.memory,
+            known=cost.known,
         )
 
     def _select(self, model: ModelSpec, named: str | None) -> Engine:

@@ -1,27 +1,70 @@
 """How a model will be run, and what that costs."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
+from stoker.base.errors import DoesNotFit
+from stoker.engines.llamacpp_options import options_of
+from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.formats import ModelFacts
+from stoker.library.facts import FactsReader
 from stoker.library.settings import SettingsKey, SettingsStore
-from stoker.planner.spec import Mode, ModelSpec, RunSettings
+from stoker.oci.digest import Digest
+from stoker.planner.devices import Snapshot
+from stoker.planner.estimate import PROCESS_BYTES, Options
+from stoker.planner.fit import HOST_MARGIN, Placement, place
+from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
 
-# What an engine process takes beside the weights; measured with a tiny model.
-_PROCESS: Final = 64 * 1024 * 1024
-# Keys, values and buffers in proportion to the weights, at the context the engines start with.
+# Keys, values and buffers in proportion to the weights, for models without readable facts.
 _CONTEXT_SHARE: Final = 0.15
+_MOST_PLANS: Final = 512
 
 
 class RunPlanner:
-    """Settings and memory of a run."""
+    """Settings and memory of a run. `budget`: bytes of host memory that all models may use."""
 
-    def __init__(self, settings: SettingsStore) -> None:
+    def __init__(self, settings: SettingsStore, facts: FactsReader, *, budget: int) -> None:
         self._settings = settings
+        self._facts = facts
+        self._machine = Snapshot(host_total=budget, host_free=budget + HOST_MARGIN)
+        self._plans: dict[tuple[Digest, Options], Placement] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
         """What `configure` set for this model in this mode."""
         return self._settings.of(SettingsKey(engine, model.id, mode))
 
-    def memory(self, engine: str, model: ModelSpec, settings: RunSettings) -> int:
-        """Estimated bytes of host memory."""
-        del engine, settings
-        return int(model.weights_size * (1 + _CONTEXT_SHARE)) + _PROCESS
+    async def cost(
+        self, engine: str, model: ModelSpec, mode: Mode, settings: RunSettings
+    ) -> tuple[RunSettings, Cost]:
+        """What it takes, and the settings with which it does: the context, where that is open.
+
+        Raises DoesNotFit when even the empty machine is too small, InvalidSetting.
+        """
+        facts = await self._facts.facts(model) if engine == LLAMACPP else None
+        if facts is None:
+            guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
+            return settings, Cost(guess)
+        options = options_of(model, mode, settings)
+        placement = self._placement(model, options, lambda: self._place(model, facts, options))
+        if options.context is None:
+            settings = replace(settings, context_size=placement.context)
+        return settings, Cost(placement.host_bytes, known=True)
+
+    def _placement(
+        self, model: ModelSpec, options: Options, find: Callable[[], Placement]
+    ) -> Placement:
+        """Remembered: a plan costs milliseconds, a request to a loaded model must not."""
+        key = (model.id, options)
+        found = self._plans.get(key)
+        if found is None:
+            found = self._plans[key] = find()
+            if len(self._plans) > _MOST_PLANS:
+                self._plans.pop(next(iter(self._plans)))
+        return found
+
+    def _place(self, model: ModelSpec, facts: ModelFacts, options: Options) -> Placement:
+        try:
+            return place(facts, self._machine, options=options)
+        except DoesNotFit as error:
+            raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error

@@ -63,3 +63,14 @@ class RunSettings:
     reasoning_budget: int | None = None
     hf_overrides: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     gpu_memory_utilization: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a runner takes. `memory`: bytes of host memory.
+
+    `known`: computed of the model's header, so that what exceeds the machine need not be tried.
+    """
+
+    memory: int
+    known: bool = False

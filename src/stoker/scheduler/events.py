@@ -26,13 +26,17 @@ class RunnerKey:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A wish for a runner. `memory` is the estimated cost in bytes of the process."""
+    """A wish for a runner. `memory` is the estimated cost in bytes of the process.
+
+    `known`: the estimate is computed and not guessed, so what exceeds the machine is not tried.
+    """
 
     engine: str
     model: ModelSpec
     mode: Mode
     settings: RunSettings
     memory: int
+    known: bool = False
 
     @property
     def key(self) -> RunnerKey:

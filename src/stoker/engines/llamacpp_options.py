@@ -1,0 +1,124 @@
+"""What llama.cpp is told that decides how much memory it takes: for its command and for the plan.
+
+The one owner of these numbers. `llamacpp.py` writes them into the argument vector, `options_of`
+gives them to the planner's estimate, user's flags included, which come last and win.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from stoker.base.errors import InvalidSetting
+from stoker.engines.flags import engine_flags
+from stoker.engines.llamacpp_program import NAME
+from stoker.planner.estimate import Options
+from stoker.planner.spec import Mode, ModelSpec, RunSettings
+
+DEFAULT_CONTEXT: Final = 8192
+"""Tokens when nobody asked for more: a model trained for 128k would take gigabytes of KV cache."""
+
+MAX_CONTEXT: Final = 16 * 1024 * 1024
+"""Tokens. No model is trained for more, and llama.cpp works for minutes on such a number."""
+
+CACHE_RAM: Final = 256
+"""MiB of prompts kept in host memory. llama.cpp's own default is 8192, for each model."""
+
+WHOLE_INPUT: Final = 2048
+"""Tokens of a batch of embeddings: a longer input is refused, and 512 is llama.cpp's default.
+More costs compute buffers that grow with the square."""
+
+_MIB: Final = 1024 * 1024
+_UNLIMITED_CACHE: Final = 8192
+"""MiB planned for `--cache-ram -1`: no limit; this is llama.cpp's own default."""
+
+_NUMBERS: Final = {
+    "-c": "context", "--ctx-size": "context",
+    "-np": "slots", "--parallel": "slots",
+    "-b": "batch", "--batch-size": "batch",
+    "-ub": "micro_batch", "--ubatch-size": "micro_batch",
+    "-cram": "prompt_cache", "--cache-ram": "prompt_cache",
+}  # fmt: skip
+_WORDS: Final = {
+    "-ctk": "keys", "--cache-type-k": "keys",
+    "-ctv": "values", "--cache-type-v": "values",
+}  # fmt: skip
+_SWITCHES: Final = {
+    "-kvu": ("unified", True), "--kv-unified": ("unified", True),
+    "-no-kvu": ("unified", False), "--no-kv-unified": ("unified", False),
+    "--swa-full": ("full_window", True),
+    "--embedding": ("embeddings", True), "--embeddings": ("embeddings", True),
+}  # fmt: skip
+
+
+def context_of(model: ModelSpec, settings: RunSettings) -> int:
+    """Tokens of context; 0 is llama.cpp's word for all that the model was trained for."""
+    wanted = settings.context_size
+    if wanted:
+        return max(wanted, 0)
+    # 0 is no size; Docker Model Runner takes it for "not set", and so do its clients.
+    return min(model.context_size or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
+
+
+def check_context(settings: RunSettings) -> None:
+    """Refuse what no model can have. Raises InvalidSetting."""
+    wanted = (settings.context_size, *_contexts(engine_flags(settings.runtime_flags, engine=NAME)))
+    for context in wanted:
+        if context is not None and not -1 <= context <= MAX_CONTEXT:
+            raise InvalidSetting(
+                f"context size {context} is impossible",
+                hint="a number of tokens, or -1 for all that the model was trained for",
+            )
+
+
+def options_of(model: ModelSpec, mode: Mode, settings: RunSettings) -> Options:
+    """How llama.cpp will run this model. `context` is None for all it was trained for.
+
+    Raises InvalidSetting for a flag that `command` would refuse.
+    """
+    extra = model.mmproj.stat().st_size if model.mmproj and model.mmproj.exists() else 0
+    options = Options(
+        context=context_of(model, settings) or None,
+        prompt_cache=CACHE_RAM * _MIB,
+        extra_weights=extra,
+    )
+    if mode is not Mode.COMPLETION:
+        options = replace(options, embeddings=True, batch=WHOLE_INPUT, micro_batch=WHOLE_INPUT)
+    return _with_flags(options, engine_flags(settings.runtime_flags, engine=NAME))
+
+
+def _with_flags(options: Options, flags: Sequence[str]) -> Options:
+    changes: dict[str, object] = {}
+    for flag, value in pairwise([*flags, ""]):
+        if flag in _SWITCHES:
+            field, on = _SWITCHES[flag]
+            changes[field] = on
+        elif flag in _WORDS:
+            changes[_WORDS[flag]] = value
+        elif flag in ("-fa", "--flash-attn"):
+            changes["flash_attention"] = value not in ("off", "0", "false")
+        elif flag in _NUMBERS and _is_number(value):
+            changes |= _number(_NUMBERS[flag], int(value))
+    if "slots" in changes:
+        # llama.cpp shares one cache only when the number of slots is left to it, or when told to.
+        changes.setdefault("unified", False)
+    return replace(options, **changes)  # type: ignore[arg-type]  # keyed by the tables above
+
+
+def _number(field: str, value: int) -> dict[str, object]:
+    if field == "prompt_cache":
+        return {field: (_UNLIMITED_CACHE if value < 0 else value) * _MIB}
+    if field == "context":
+        return {field: value if value > 0 else None}
+    # 0 and negative numbers mean llama.cpp's own choice.
+    return {field: value} if value > 0 else {}
+
+
+def _contexts(flags: Sequence[str]) -> Iterator[int]:
+    for flag, value in pairwise([*flags, ""]):
+        if _NUMBERS.get(flag) == "context" and _is_number(value):
+            yield int(value)
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

@@ -1,0 +1,48 @@
+"""Facts of the models that are here, read out of their files once and kept by digest."""
+
+import asyncio
+import logging
+from typing import Final
+
+from stoker.base.errors import ParseError, StorageError, UserError
+from stoker.formats import ModelFacts, shard_names
+from stoker.oci.digest import Digest
+from stoker.planner.spec import Format, ModelSpec
+from stoker.store.headers import gguf_facts
+
+logger = logging.getLogger(__name__)
+
+_MOST: Final = 256
+"""Models whose facts are kept; a header is at most some hundred layers."""
+
+
+class FactsReader:
+    """Reads headers in a thread. Content never changes under a digest, so once is enough."""
+
+    def __init__(self) -> None:
+        self._known: dict[Digest, asyncio.Task[ModelFacts | None]] = {}
+
+    async def facts(self, model: ModelSpec) -> ModelFacts | None:
+        """What the header says; None for a format without such a header, or an unreadable one.
+
+        An unreadable header is not this module's to complain about: the engine will, better.
+        """
+        if model.format is not Format.GGUF:
+            return None
+        reading = self._known.get(model.id)
+        if reading is None or reading.cancelled():
+            # A task of its own: the first to ask may leave while others wait for the same header.
+            reading = asyncio.create_task(asyncio.to_thread(_read, model))
+            self._known[model.id] = reading
+            if len(self._known) > _MOST:
+                self._known.pop(next(iter(self._known)))
+        return await asyncio.shield(reading)
+
+
+def _read(model: ModelSpec) -> ModelFacts | None:
+    try:
+        paths = [model.weights.with_name(name) for name in shard_names(model.weights.name)]
+        return gguf_facts(*paths)
+    except (ParseError, StorageError, UserError) as error:
+        logger.warning("no facts model=%s: %s", model.name, error)
+        return None

@@ -1,0 +1,111 @@
+"""What a run costs: from the header, with the options that the engine is really given."""
+
+from pathlib import Path
+
+import pytest
+
+from stoker.base.errors import DoesNotFit, InvalidSetting
+from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_options import MAX_CONTEXT, options_of
+from stoker.library.facts import FactsReader
+from stoker.library.planning import RunPlanner
+from stoker.library.settings import SettingsStore
+from stoker.oci.digest import digest_of
+from stoker.planner.estimate import Options, estimate_llamacpp
+from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+from stoker.store.headers import gguf_facts
+from tests.components.tiny_models import CONTEXT, bad_models, chat_model, embedding_model
+from tests.planner.engine import measure
+
+MIB = 1024 * 1024
+
+
+def spec(path: Path) -> ModelSpec:
+    size = path.stat().st_size
+    return ModelSpec(digest_of(path.read_bytes()), path.stem, Format.GGUF, path, size)
+
+
+def planner(folder: Path, budget: int = 1024 * MIB) -> RunPlanner:
+    return RunPlanner(SettingsStore(folder / "settings.json"), FactsReader(), budget=budget)
+
+
+def options(*flags: str, context: int | None = None, mode: Mode = Mode.COMPLETION) -> Options:
+    model = ModelSpec(digest_of(b"x"), "x", Format.GGUF, Path("x"), 1, context_size=CONTEXT)
+    return options_of(model, mode, RunSettings(context_size=context, runtime_flags=flags))
+
+
+def test_flags_of_the_user_reach_the_estimate() -> None:
+    chosen = options("-c", "512", "--parallel=2", "-ctk", "q8_0", "-ctv=q4_0", "-fa", "-cram", "8")
+    assert (chosen.context, chosen.slots, chosen.unified) == (512, 2, False)
+    assert (chosen.keys, chosen.values, chosen.prompt_cache) == ("q8_0", "q4_0", 8 * MIB)
+    assert options("-np", "3", "-kvu").unified
+    assert not options("-fa", "off").flash_attention
+    assert options("-c", "0").context is None
+    assert options().context == CONTEXT
+    assert options(context=-1).context is None
+    assert options(mode=Mode.EMBEDDING).micro_batch == 2048
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags"),
+    [
+        (Mode.COMPLETION, ()),
+        (Mode.COMPLETION, ("--parallel", "2", "-ctk", "q8_0", "-ctv", "q8_0", "-c", "1000")),
+        (Mode.COMPLETION, ("-fa", "off", "-ub", "64", "-kvu", "-np", "3")),
+        (Mode.EMBEDDING, ()),
+    ],
+)
+def test_the_command_takes_what_the_plan_says(
+    tmp_path: Path, mode: Mode, flags: tuple[str, ...]
+) -> None:
+    make = embedding_model if mode is Mode.EMBEDDING else chat_model
+    model, settings = spec(make(tmp_path / "m.gguf")), RunSettings(runtime_flags=flags)
+    argv = LlamaCpp().command(model, mode, settings, tmp_path / "s").argv
+    wanted = argv[argv.index("--alias") :]
+    taken = measure(model.weights, *wanted, "--no-repack")
+    plan = estimate_llamacpp(gguf_facts(model.weights), options_of(model, mode, settings))
+    assert plan.cache / MIB == pytest.approx(taken.total("cache"), abs=0.02)
+    assert plan.output / MIB == pytest.approx(taken.total("output"), abs=0.01)
+    assert plan.compute / MIB == pytest.approx(taken.total("compute"), rel=0.02, abs=0.01)
+
+
+async def test_the_cost_is_the_estimate_and_is_known(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    settings, cost = await planner(tmp_path).cost(
+        "llama.cpp", model, Mode.COMPLETION, RunSettings(context_size=2048)
+    )
+    plan = estimate_llamacpp(gguf_facts(model.weights), Options(context=2048))
+    assert (cost.memory, cost.known) == (plan.total_host_bytes, True)
+    assert settings.context_size == 2048
+
+
+async def test_an_open_context_becomes_what_fits(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    wanted = RunSettings(context_size=-1)
+    settings, _ = await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, wanted)
+    assert settings.context_size == CONTEXT
+
+
+async def test_what_can_never_fit_is_refused_with_what_would(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    wanted = RunSettings(context_size=8 * 1024 * 1024)
+    with pytest.raises(DoesNotFit, match="are missing") as refused:
+        await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, wanted)
+    assert "--context-size" in (refused.value.hint or "")
+
+
+async def test_a_model_without_a_readable_header_is_guessed(tmp_path: Path) -> None:
+    model = spec(bad_models(tmp_path)["garbage"])
+    _, cost = await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    assert not cost.known
+    assert cost.memory > model.weights_size
+
+
+def test_absurd_contexts_are_refused_before_anything_starts() -> None:
+    engine = LlamaCpp()
+    for wanted in (
+        RunSettings(context_size=MAX_CONTEXT + 1),
+        RunSettings(runtime_flags=("-c", "200000000")),
+    ):
+        with pytest.raises(InvalidSetting, match="impossible"):
+            engine.check_settings(wanted)
