@@ -1,7 +1,7 @@
 """Put any file into a store as a model, also one that no honest packager would accept."""
 
 import asyncio
-from dataclasses import replace
+import hashlib
 from pathlib import Path
 
 from stoker.distribution.artifact import (
@@ -12,6 +12,7 @@ from stoker.distribution.artifact import (
 )
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest
 from stoker.oci.modelconfig import ModelConfig
 from stoker.oci.reference import parse_reference
 from stoker.store import Stamp, Store
@@ -19,9 +20,11 @@ from stoker.store import Stamp, Store
 
 def raw_artifact(path: Path, media_type: str = mt.DOCKER_GGUF, kind: str = "gguf") -> Artifact:
     """An artifact whose only layer is this file, whatever is in it."""
-    described = Descriptor.of(path.read_bytes(), media_type)
-    named = replace(described, annotations={mt.ANNOTATION_FILEPATH: path.name})
-    layer = FileLayer(named, path, Stamp.of(path.stat()))
+    stamp = Stamp.of(path.stat())
+    with path.open("rb") as file:
+        digest = Digest(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+    named = Descriptor(media_type, digest, stamp.size, {mt.ANNOTATION_FILEPATH: path.name})
+    layer = FileLayer(named, path, stamp)
     return artifact_of_layers([layer], ModelConfig(format=kind))
 
 
