@@ -37,6 +37,7 @@ from stoker.distribution.push import Pusher
 from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
 from stoker.engines.registry import known_engines
+from stoker.engines.rollback import Rollback
 from stoker.engines.workshop import Workshop, kinds
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
@@ -89,7 +90,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Scheduler(
                 core=Core(memory_budget=budget),
                 engines=engines,
-                launcher=LocalLauncher(),
+                launcher=Rollback(LocalLauncher(), builds),
                 run_dir=paths.run,
                 engine_log=engine_log,
                 watch=EffectCounter(metrics),
