@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from stoker.hub import HubClient, HubOptions
-from stoker.hub.options import Timeouts
+from stoker.hub.asker import Waiting
+from stoker.net.options import NetOptions, Timeouts
+from stoker.net.retry import RetryPolicy
 from stoker.oci.content import Source
 from stoker.oci.descriptor import Descriptor
 from tests.components.hub import HubServer, hub_server
@@ -31,10 +33,18 @@ class Naps:
     async def __call__(self, seconds: float) -> None:
         self.taken.append(seconds)
 
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(self, lambda: 1.0)
+
 
 def quick(url: str) -> HubOptions:
     """Short limits; everything else is as in production."""
-    return HubOptions(endpoint=url, timeouts=Timeouts(connect=5.0, first_byte=5.0, idle=1.0))
+    net = NetOptions(
+        retry=RetryPolicy(attempts=4, total=60.0),
+        timeouts=Timeouts(connect=5.0, first_byte=5.0, idle=1.0),
+    )
+    return HubOptions(endpoint=url, net=net)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +78,7 @@ def naps() -> Naps:
 
 @pytest.fixture
 async def hub(server: HubServer, naps: Naps) -> AsyncIterator[HubClient]:
-    async with HubClient(quick(server.url), sleep=naps) as client:
+    async with HubClient(quick(server.url), waiting=naps.waiting) as client:
         yield client
 
 

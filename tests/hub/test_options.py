@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from yarl import URL
 
 from stoker.base.errors import InvalidSetting
 from stoker.hub.options import checked_endpoint, find_token, options_of, token_file
-from stoker.hub.proxy import proxy_for
 
 
 def test_defaults() -> None:
@@ -62,28 +60,3 @@ def test_the_token_file_is_where_the_package_has_it() -> None:
     assert token_file({**home, "HF_HOME": "/h"}) == Path("/h/token")
     assert token_file({**home, "HF_TOKEN_PATH": "/t"}) == Path("/t")
     assert Path(constants.HF_TOKEN_PATH).name == "token"
-
-
-@pytest.mark.parametrize(
-    ("url", "proxy"),
-    [
-        ("https://huggingface.co/x", "http://p:1"),
-        ("http://huggingface.co/x", None),
-        ("https://localhost/x", None),
-        ("https://127.0.0.1/x", None),
-        ("https://a.internal/x", None),
-        ("https://host:99/x", "http://p:1"),
-        ("https://host:9/x", None),
-        ("https://10.1.2.3/x", None),
-        ("https://11.1.2.3/x", "http://p:1"),
-    ],
-)
-def test_proxies(url: str, proxy: str | None) -> None:
-    env = {"HTTPS_PROXY": "p:1", "no_proxy": ".internal, host:9,10.0.0.0/8", "HF_HOME": "/no"}
-    found = proxy_for(URL(url), options_of(env).proxies)
-    assert found == (URL(proxy) if proxy else None)
-
-
-def test_proxies_of_a_kind_that_does_not_work() -> None:
-    with pytest.raises(InvalidSetting, match="names a socks5 proxy"):
-        proxy_for(URL("https://huggingface.co/x"), {"all": "socks5://p:1"})

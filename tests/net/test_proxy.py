@@ -37,6 +37,22 @@ def test_proxies(url: str, proxy: str | None) -> None:
     assert proxy_for(URL(url), PROXIES) == (URL(proxy) if proxy else None)
 
 
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://huggingface.co/x", "http://p:1"),
+        ("http://huggingface.co/x", None),
+        ("https://a.internal/x", None),
+        ("https://host:99/x", "http://p:1"),
+        ("https://host:9/x", None),
+        ("https://10.1.2.3/x", None),
+    ],
+)
+def test_a_proxy_without_a_scheme_and_a_list_with_blanks(url: str, proxy: str | None) -> None:
+    proxies = {"https": "p:1", "no": ".internal, host:9,10.0.0.0/8"}
+    assert proxy_for(URL(url), proxies) == (URL(proxy) if proxy else None)
+
+
 def test_no_proxy_for_anyone_and_proxies_of_another_kind() -> None:
     assert proxy_for(URL("https://r.example"), {"all": "http://p:1", "no": "*"}) is None
     assert proxy_for(URL("https://r.example"), {"all": "http://p:1"}) == URL("http://p:1")

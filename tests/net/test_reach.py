@@ -46,6 +46,7 @@ PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = Reach
         ("64:ff9b::a9fe:a9fe", FORBIDDEN),
         ("64:ff9b::5db8:d822", PUBLIC),
         ("2002:a9fe:a9fe::1", FORBIDDEN),
+        ("2002:7f00:1::", LOOPBACK),
     ],
 )
 def test_reach(text: str, reach: Reach) -> None:

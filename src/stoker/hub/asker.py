@@ -2,19 +2,31 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TypeVar, final
+from dataclasses import dataclass
+from typing import Final, TypeVar, final
 
 from yarl import URL
 
 from stoker.base.errors import HubError, RateLimited, RemoteError
-from stoker.hub.failures import Broken, Errand, answer_error
-from stoker.hub.http import Response, Transport
+from stoker.hub.failures import Errand, answer_error
 from stoker.hub.options import HubOptions
+from stoker.net.failures import Broken
+from stoker.net.request import Request
+from stoker.net.response import Response
+from stoker.net.retry import is_transient
+from stoker.net.transport import Transport
 
 _T = TypeVar("_T")
 
-Sleep = Callable[[float], Awaitable[None]]
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How time passes and chance falls: tests have their own."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    chance: Callable[[], float] = random.random
 
 
 @final
@@ -27,12 +39,13 @@ class Asker:
         options: HubOptions,
         errand: Errand,
         *,
-        sleep: Sleep = asyncio.sleep,
+        waiting: Waiting,
     ) -> None:
         self._transport = transport
-        self._options = options
+        self._retry = options.net.retry
         self._errand = errand
-        self._sleep = sleep
+        self._waiting = waiting
+        self.endpoint: Final = URL(options.endpoint)
 
     async def metadata(self, url: URL, limit: int) -> tuple[bytes, Mapping[str, str]]:
         """The whole answer, at most `limit` bytes, and its headers. Raises RemoteError."""
@@ -47,10 +60,17 @@ class Asker:
     async def get(
         self, url: URL, headers: Mapping[str, str], *, path: str = ""
     ) -> AsyncIterator[Response]:
-        """One attempt: a 200 answer, to a range also 206 or 416. `path` is for messages."""
-        token = self._errand.token
-        bearer = f"Bearer {token.value}" if token else None
-        async with self._transport.get(url, authorization=bearer, headers=headers) as response:
+        """One attempt: a 200 answer, to a range also 206 or 416. `path` is for messages.
+
+        The token goes to the endpoint only, and nobody may send us to a place more private than
+        the endpoint is.
+        """
+        request, fence = Request("GET", url, headers), None
+        if url.origin() != self.endpoint.origin():
+            fence = await self._transport.fence_of(self.endpoint)
+        elif self._errand.token:
+            request = request.with_headers(Authorization=f"Bearer {self._errand.token.value}")
+        async with self._transport.send(request, fence=fence) as response:
             partial = response.status in {206, 416} and "Range" in headers
             if response.status != 200 and not partial:
                 raise answer_error(
@@ -58,30 +78,35 @@ class Asker:
                     response.headers,
                     self._errand.with_file(path) if path else self._errand,
                     host=response.host,
-                    elsewhere=response.elsewhere,
+                    elsewhere=self.is_elsewhere(response),
                 )
             yield response
 
+    def is_elsewhere(self, response: Response) -> bool:
+        """Whether a host that the hub named answered, and not the hub."""
+        return response.url.origin() != self.endpoint.origin()
+
     async def persist(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat what may pass. Raises what the last attempt raised."""
-        pause = self._options.pause
-        for _ in range(self._options.attempts - 1):
-            wait = pause
+        """Repeat what may pass, its body included. Raises what the last attempt raised."""
+        tried, waited = 0, 0.0
+        while True:
+            tried += 1
             try:
                 return await attempt()
-            except RateLimited as error:
-                wait = max(pause, error.retry_after or 0.0)
-                if wait > self._options.longest_pause:
-                    raise
             except RemoteError as error:
-                if not _may_pass(error):
+                pause = self._retry.wait(
+                    tried,
+                    waited=waited,
+                    retry_after=error.retry_after if isinstance(error, RateLimited) else None,
+                    chance=self._waiting.chance,
+                )
+                if pause is None or not _may_pass(error):
                     raise
-            await self._sleep(wait)
-            pause *= 2
-        return await attempt()
+            waited += pause
+            await self._waiting.sleep(pause)
 
 
 def _may_pass(error: RemoteError) -> bool:
-    if isinstance(error, Broken):
+    if isinstance(error, Broken | RateLimited):
         return True
-    return isinstance(error, HubError) and (error.status or 0) >= 500
+    return isinstance(error, HubError) and is_transient(error.status or 0)

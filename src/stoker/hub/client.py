@@ -1,6 +1,6 @@
 """The Hugging Face client: one per process, opened once, shared by every pull."""
 
-import asyncio
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, final
 
@@ -8,17 +8,18 @@ from yarl import URL
 
 from stoker.base.errors import InvalidReference
 from stoker.formats.index import MAX_INDEX, shards_of_index
-from stoker.hub.asker import Asker, Sleep
+from stoker.hub.asker import Asker, Waiting
 from stoker.hub.failures import Errand
-from stoker.hub.fence import Lookup, system_lookup
 from stoker.hub.ggufchoice import variants_of
-from stoker.hub.http import Transport
-from stoker.hub.options import HubOptions, Token, options_of
+from stoker.hub.options import HUB, HubOptions, Token, options_of
 from stoker.hub.remote import Remote
 from stoker.hub.search import MAX_ANSWER, FoundModel, parse_found, query_of
 from stoker.hub.select import INDEX, select
 from stoker.hub.source import HubSource
 from stoker.hub.wire import RepoFile, check_repository, check_revision
+from stoker.net.names import Names
+from stoker.net.retry import ONCE
+from stoker.net.transport import Transport
 
 
 @final
@@ -29,12 +30,13 @@ class HubClient:
         self,
         options: HubOptions | None = None,
         *,
-        lookup: Lookup = system_lookup,
-        sleep: Sleep = asyncio.sleep,
+        names: Names | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
         self._options = options or options_of()
-        self._transport = Transport(self._options, lookup=lookup)
-        self._sleep = sleep
+        # Askers repeat what they ask, and copies go on where they stopped.
+        self._transport = Transport(replace(self._options.net, retry=ONCE), HUB, names=names)
+        self._waiting = waiting or Waiting()
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,7 +93,7 @@ class HubClient:
         return Remote(repo, endpoint, self._asker(errand))
 
     def _asker(self, errand: Errand) -> Asker:
-        return Asker(self._transport, self._options, errand, sleep=self._sleep)
+        return Asker(self._transport, self._options, errand, waiting=self._waiting)
 
     def _token(self, given: str | None) -> Token | None:
         if given and given.strip():

@@ -1,15 +1,8 @@
-"""Foreign failures turned into ours: aiohttp's exceptions and the hub's error answers.
+"""The hub's error answers turned into our errors: the only place where they are looked at."""
 
-The only place of this package where either is looked at.
-"""
-
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
-
-import aiohttp
 
 from stoker.base.errors import (
     AuthRequired,
@@ -19,12 +12,10 @@ from stoker.base.errors import (
     RateLimited,
     RemoteError,
     StokerError,
-    Unreachable,
 )
 from stoker.hub.options import Token
 from stoker.hub.wire import retry_after
-
-_MAX_SHOWN: Final = 200
+from stoker.net.failures import Broken, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +42,6 @@ class Errand:
         return replace(self, failed=f"{self.failed}: {ascii(path)[1:-1]}")
 
 
-class Broken(Unreachable):
-    """A connection that failed in a way that may pass: worth another try."""
-
-
-def connection_error(error: Exception, host: str, *, phase: str = "") -> RemoteError:
-    """What an exception of aiohttp or the socket layer means."""
-    during = f" {phase}" if phase else ""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Unreachable(
-            f"the certificate of {host} is not trusted: {_shown(error.certificate_error)}",
-            origin=host,
-            hint="name the bundle with its authority in SSL_CERT_FILE or REQUESTS_CA_BUNDLE",
-        )
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Unreachable(
-            f"no TLS connection to {host}: {_shown(error)}",
-            origin=host,
-            hint="check HF_ENDPOINT, and any proxy in between",
-        )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Broken(
-            f"cannot find the host {host}: {_shown(error.os_error)}",
-            origin=host,
-            hint="check this machine's DNS and network, and HF_ENDPOINT if it is set",
-        )
-    if isinstance(error, TimeoutError):
-        return Broken(
-            f"{host} did not answer in time{during}",
-            origin=host,
-            hint="the hub or the network in between is slow; try again",
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Broken(
-            f"cannot connect to {host}: {error.os_error.strerror or _shown(error.os_error)}",
-            origin=host,
-            hint="check the network; behind a firewall set HTTPS_PROXY, or HF_ENDPOINT to a mirror",
-        )
-    return Broken(
-        f"the connection to {host} broke{during}: {_shown(error) or type(error).__name__}",
-        origin=host,
-        hint="try again; what has arrived is kept",
-    )
-
-
 def answer_error(
     status: int, headers: Mapping[str, str], errand: Errand, *, host: str, elsewhere: bool
 ) -> StokerError:
@@ -105,7 +52,7 @@ def answer_error(
     """
     code = headers.get("X-Error-Code", "")
     said = headers.get("X-Error-Message", "")
-    quoted = f" ({_shown(said)})" if said else ""
+    quoted = f" ({shown(said)})" if said else ""
     what = errand.failed
     if status == 429:
         wait = retry_after(headers.get("Retry-After"), headers.get("RateLimit"), now=time.time())
@@ -191,10 +138,3 @@ def _limit_hint(errand: Errand, wait: float | None) -> str:
 
 def _token_of(errand: Errand) -> str:
     return f"the token of {errand.token.origin}" if errand.token else "this request"
-
-
-def _shown(text: object) -> str:
-    """Foreign text fit for a log and a terminal: one line, printable, short."""
-    flat = " ".join(str(text).split())
-    flat = "".join(c if c.isprintable() else "?" for c in flat)
-    return flat if len(flat) <= _MAX_SHOWN else f"{flat[:_MAX_SHOWN]}..."

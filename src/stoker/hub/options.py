@@ -3,16 +3,28 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from yarl import URL
 
-from stoker import __version__
-from stoker.base.errors import InvalidSetting
+from stoker.base.errors import HubError, InvalidSetting
+from stoker.net.options import NetOptions, net_options_of
+from stoker.net.retry import RetryPolicy
+from stoker.net.service import Service
 
 DEFAULT_ENDPOINT: Final = "https://huggingface.co"
+HUB: Final = Service(
+    noun="hub",
+    failure=HubError,
+    untrusted="name the bundle with its authority in SSL_CERT_FILE or REQUESTS_CA_BUNDLE",
+    no_tls="check HF_ENDPOINT, and any proxy in between",
+    unknown="check this machine's DNS and network, and HF_ENDPOINT if it is set",
+    silent="check the network; behind a firewall set HTTPS_PROXY, or HF_ENDPOINT to a mirror",
+)
+# The hub counts over five minutes: who is over its limit is told so, rather than kept waiting.
+_RETRY: Final = RetryPolicy(attempts=4, total=60.0)
 _TRUE: Final = frozenset({"1", "on", "yes", "true"})
 # A token is one word of a header; the longest real ones (JSON web tokens) have some 2 KB.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
@@ -34,47 +46,26 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds by phase; there is no limit on a whole transfer."""
-
-    connect: float = 15.0
-    first_byte: float = 60.0
-    idle: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
 class HubOptions:
     """How to talk to the hub.
 
     `endpoint` may have a path (mirrors such as Artifactory's do). `token` is used when a request
-    brings none. `trusted_hosts` may be redirected to whatever their address is. `attempts` and
-    `pause` (seconds before the second attempt, then doubled) are for metadata only: the
-    transfer of content has a patience of its own.
+    brings none. The retries of `net` are for metadata only: the transfer of content has a patience
+    of its own.
     """
 
     endpoint: str = DEFAULT_ENDPOINT
     token: Token | None = None
-    trusted_hosts: frozenset[str] = frozenset()
-    proxies: Mapping[str, str] = field(default_factory=dict)
-    ca_file: Path | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    attempts: int = 4
-    pause: float = 0.5
-    longest_pause: float = 60.0
-    user_agent: str = f"stoker/{__version__}"
+    net: NetOptions = field(default_factory=lambda: NetOptions(retry=_RETRY))
 
 
 def options_of(environ: Mapping[str, str] | None = None) -> HubOptions:
     """The options that these environment variables select. Raises InvalidSetting."""
     env = os.environ if environ is None else environ
-    bundle = env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE")
-    trusted = env.get("STOKER_TRUSTED_HOSTS", "").lower().split(",")
     return HubOptions(
         endpoint=checked_endpoint(env.get("HF_ENDPOINT", "").strip() or DEFAULT_ENDPOINT),
         token=find_token(env),
-        trusted_hosts=frozenset(host.strip() for host in trusted if host.strip()),
-        proxies=_proxies(env),
-        ca_file=Path(bundle) if bundle else None,
+        net=replace(net_options_of(env), retry=_RETRY),
     )
 
 
@@ -123,13 +114,3 @@ def token_file(env: Mapping[str, str]) -> Path:
     home = Path(env.get("HOME") or "~").expanduser()
     cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache").expanduser()
     return Path(env.get("HF_HOME") or cache / "huggingface").expanduser() / "token"
-
-
-def _proxies(env: Mapping[str, str]) -> Mapping[str, str]:
-    """`http`, `https`, `all` and `no` proxies; the lower-case spelling wins, as in curl."""
-    found: dict[str, str] = {}
-    for kind in ("http", "https", "all", "no"):
-        value = env.get(f"{kind}_proxy") or env.get(f"{kind.upper()}_PROXY")
-        if value:
-            found[kind] = value
-    return found

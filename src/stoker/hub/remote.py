@@ -9,8 +9,7 @@ from yarl import URL
 
 from stoker.base.errors import ParseError, RemoteError
 from stoker.hub.asker import Asker
-from stoker.hub.body import Span, WireBody, body_of
-from stoker.hub.redirect import host_name
+from stoker.hub.body import body_of
 from stoker.hub.wire import (
     MAX_FILES,
     MAX_INFO,
@@ -22,6 +21,8 @@ from stoker.hub.wire import (
     parse_info,
     parse_page,
 )
+from stoker.net.hosts import host_name
+from stoker.net.ranges import Span, WireBody
 
 
 @final
@@ -98,7 +99,7 @@ class Remote:
         headers = {} if span.is_whole else {"Range": span.header}
         try:
             async with self._asker.get(url, headers, path=file.path) as response:
-                if response.elsewhere:
+                if self._asker.is_elsewhere(response):
                     self._places[path] = response.url
                 yield body_of(response, span, file.path)
         except RemoteError:

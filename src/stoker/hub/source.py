@@ -24,10 +24,10 @@ from stoker.formats.need import Parser, run_async
 from stoker.formats.quant import FileClass
 from stoker.formats.safetensors import MAX_TOTAL, safetensors_header
 from stoker.formats.safetensorsfacts import facts_of_safetensors
-from stoker.hub.body import HeldBody
 from stoker.hub.remote import Remote
 from stoker.hub.select import Chosen, Selection
 from stoker.hub.wire import ModelInfo, RepoFile
+from stoker.net.ranges import HeldBody
 from stoker.oci import mediatypes as mt
 from stoker.oci.content import Body
 from stoker.oci.descriptor import Descriptor

@@ -6,12 +6,12 @@ Shapes after https://huggingface.co/docs/hub/api and the `huggingface_hub` packa
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from stoker.base.errors import InvalidReference, ParseError
+from stoker.net.retry import parse_retry_after
 from stoker.oci.digest import Digest, parse_digest
 from stoker.oci.manifest import MAX_SIZE
 
@@ -145,22 +145,13 @@ def next_page(link: str | None) -> str | None:
 def retry_after(said: str | None, rate_limit: str | None, *, now: float) -> float | None:
     """Seconds to wait: `Retry-After` (RFC 9110 section 10.2.3), else `t` of the hub's `RateLimit`.
 
-    Never negative; nonsense is None. `now` is Unix time.
+    `now` is Unix time.
     """
-    text = (said or "").strip()
-    if text.isascii() and text.isdigit() and len(text) <= 9:
-        return float(text)
+    seconds = parse_retry_after(said, now=now)
+    if seconds is not None:
+        return seconds
     reset = _RESET.search(rate_limit or "")
-    if reset:
-        return float(reset[1])
-    if not text or len(text) > 64:
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, moment.timestamp() - now)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
+    return float(reset[1]) if reset else None
 
 
 def _file(entry: _WireEntry, what: str) -> RepoFile:

@@ -60,6 +60,12 @@ class Span:
         )
 
 
+def total_of(content_range: str | None) -> int | None:
+    """The size of the whole that a `Content-Range` claims; None when it does not say."""
+    match = _CONTENT_RANGE.fullmatch((content_range or "").strip())
+    return None if match is None or match[3] == "*" else int(match[3])
+
+
 @final
 class HeldBody:
     """Content at hand, seen as a stream."""
