@@ -82,9 +82,11 @@ def test_a_gguf_repository_of_hugging_face(tmp_path: Path, store: Store) -> None
 def test_a_safetensors_repository_of_hugging_face(tmp_path: Path, store: Store) -> None:
     source = checkout(tmp_path / "c")
     (source / "modeling.py").write_text("x")
-    hub(tmp_path / "hub", "org/repo", {path.name: path for path in source.iterdir()})
+    folder = hub(tmp_path / "hub", "org/repo", {path.name: path for path in source.iterdir()})
+    (next((folder / "snapshots").iterdir()) / "passwd.txt").symlink_to("/etc/passwd")
     (model,) = found(tmp_path / "hub")
     assert any("modeling.py" in note for note in model.notes)
+    assert "left out passwd.txt: a link" in model.notes
     artifact = taken(store, model)
     assert artifact.manifest.config.media_type == mt.DOCKER_CONFIG_V02
     assert "model.safetensors" in names(artifact)
@@ -198,6 +200,7 @@ def test_a_damaged_store_of_docker(docker: tuple[Path, Artifact]) -> None:
     manifest.write_bytes(b"{}")
     (bad,) = find_models(root)
     assert isinstance(bad, Unusable)
+    assert bad.where == "docker.io/ai/tiny:latest"
     assert "damaged" in bad.why
     (root / "models.json").write_text('{"models":[{"id":"sha256:../../x"}]}')
     (bad,) = find_models(root)

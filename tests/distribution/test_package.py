@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from stoker.base.errors import StokerError
 from stoker.distribution.artifact import Artifact, store_artifact
-from stoker.distribution.layers import created_of, file_layer
+from stoker.distribution.layers import Wanted, created_of, file_layer, file_layers
 from stoker.distribution.package import Extras, Plan, build, with_extras
 from stoker.distribution.package_directory import plan_directory
 from stoker.distribution.package_gguf import plan_dduf, plan_gguf
@@ -312,3 +313,14 @@ def test_a_file_that_grows_while_it_is_read(tmp_path: Path) -> None:
 
     with pytest.raises(StokerError, match="changed while it was being read"):
         file_layer(path, mt.DOCKER_LICENSE, hashed=grow)
+
+
+def test_one_failure_stops_the_reading_of_all_files(tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(1 << 32)  # seconds to hash
+    wanted = [Wanted(path, path.name, mt.DOCKER_LICENSE) for path in (tmp_path / "none", big)]
+    began = time.monotonic()
+    with pytest.raises(StokerError, match="no such file"):
+        file_layers(wanted, created=WHEN)
+    assert time.monotonic() - began < 1.0

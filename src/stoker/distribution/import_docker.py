@@ -20,6 +20,9 @@ class _Model(msgspec.Struct):
     id: str
     tags: list[str] | None = None
 
+    def __str__(self) -> str:
+        return self.tags[0] if self.tags else self.id
+
 
 class _Index(msgspec.Struct):
     models: list[_Model]

@@ -37,7 +37,7 @@ def hub_snapshot(folder: Path, name: str) -> Iterator[Found]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     classes = {file_class(path.name) for path in files}
     if FileClass.SAFETENSORS in classes and FileClass.GGUF not in classes:
-        yield planned(plan_directory(folder, follow=True), _hub_reference(name, ""))
+        yield planned(plan_directory(folder, inside=folder.parent.parent), _hub_reference(name, ""))
         return
     projectors = sorted(path for path in files if is_projector(path.name))
     ggufs = [path for path in files if file_class(path.name) is FileClass.GGUF]

@@ -97,9 +97,11 @@ def file_layers(
     wanted: Sequence[Wanted], *, created: str, hashed: Hashed = ignore
 ) -> list[FileLayer]:
     """The layers of several files, in their order. Raises as `file_layer`."""
-    lock = threading.Lock()
+    lock, stopped = threading.Lock(), threading.Event()
 
     def count(size: int) -> None:
+        if stopped.is_set():
+            raise StorageError("stopped: reading of another file failed, or was interrupted")
         with lock:
             hashed(size)
 
@@ -113,6 +115,8 @@ def file_layers(
         try:
             return [future.result() for future in futures]
         finally:
+            # A thread cannot be interrupted; without this Ctrl-C would wait for the largest file.
+            stopped.set()
             pool.shutdown(cancel_futures=True)
 
 

@@ -33,18 +33,18 @@ _TYPES: Final = {
 _INDEX: Final = ".safetensors.index.json"
 
 
-def plan_directory(folder: Path, *, follow: bool = False) -> Plan:
+def plan_directory(folder: Path, *, inside: Path | None = None) -> Plan:
     """All files of the tree, one layer each, sorted by their paths. Code and links stay out.
 
-    With `follow`, links to files are packaged as what they lead to: for a cache of downloads, whose
-    owner made them. Raises ModelNotFound, ParseError, UnsupportedFormat, StorageError.
+    Links to files below `inside` are packaged as what they lead to: caches of downloads are full of
+    them. Raises ModelNotFound, ParseError, UnsupportedFormat, StorageError.
     """
     if not folder.is_dir():
         raise ModelNotFound(f"{folder}: no such directory")
     wanted: list[Wanted] = []
     notes: list[str] = []
     for path, name in _walk(folder):
-        why = why_not(name) or ("" if follow or not path.is_symlink() else "a link")
+        why = why_not(name) or ("a link" if _leads_elsewhere(path, inside) else "")
         if why:
             notes.append(f"left out {name}: {why}")
         else:
@@ -57,6 +57,12 @@ def plan_directory(folder: Path, *, follow: bool = False) -> Plan:
     facts = facts_of_safetensors(headers, _config(folder), has_chat_template=template)
     config = model_config_of(facts)
     return Plan(tuple(wanted), config, mt.DOCKER_CONFIG_V02, (*notes, *facts.warnings))
+
+
+def _leads_elsewhere(path: Path, inside: Path | None) -> bool:
+    if not path.is_symlink():
+        return False
+    return inside is None or not path.resolve().is_relative_to(inside.resolve())
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
