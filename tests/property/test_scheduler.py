@@ -3,6 +3,8 @@
 Time is a number that only this machine moves.
 """
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -25,6 +27,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.core = Core(memory_budget=BUDGET, patience=20)
         self.now = 0.0
+        self.room = BUDGET
         self.tickets = 0
         self.waiting: dict[Ticket, RunnerKey] = {}
         self.held: dict[Ticket, tuple[RunnerKey, Generation]] = {}
@@ -34,12 +37,15 @@ class Machine(RuleBasedStateMachine):
         self.keys = {request(name, memory=m).key: m for name, m in MODELS.items()}
 
     def tell(self, event: ev.Event) -> None:
-        for effect in self.core.handle(event, self.now):
+        for effect in self.core.handle(event, self.now, self.room):
             match effect:
                 case ev.Start():
                     key = effect.request.key
                     running = {**self.loading, **self.ready, **self.stopping}
                     assert key not in running, "a load was doubled"
+                    fits = self.core.memory_used <= min(BUDGET, self.room)
+                    guessed = not effect.request.known and len(self.core.runners) == 1
+                    assert fits or guessed, "started into memory that is not there"
                     self.loading[key] = effect.generation
                 case ev.Stop():
                     assert not any(
@@ -56,9 +62,13 @@ class Machine(RuleBasedStateMachine):
                 case ev.Refuse():
                     del self.waiting[effect.ticket]
 
-    @rule(name=st.sampled_from("abcdef"), keep=st.sampled_from([None, 0.0, 5.0, FOREVER]))
-    def ask(self, name: str, keep: float | None) -> None:
-        wanted = request(name, memory=MODELS[name])
+    @rule(
+        name=st.sampled_from("abcdef"),
+        keep=st.sampled_from([None, 0.0, 5.0, FOREVER]),
+        known=st.booleans(),
+    )
+    def ask(self, name: str, keep: float | None, known: bool) -> None:  # noqa: FBT001
+        wanted = replace(request(name, memory=MODELS[name]), known=known)
         self.tickets += 1
         ticket = Ticket(self.tickets)
         self.waiting[ticket] = wanted.key
@@ -111,6 +121,10 @@ class Machine(RuleBasedStateMachine):
             self.now = due
             self.tell(ev.TimePassed())
         self.now = end
+
+    @rule(room=st.sampled_from([0, 25, 55, 95, 200]))
+    def strangers_take_and_give(self, room: int) -> None:
+        self.room = room
 
     @rule(name=st.sampled_from("abcdef"))
     def unload(self, name: str) -> None:

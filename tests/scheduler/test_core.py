@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker.base.errors import Conflict, Draining, LaunchFailed, QueueFull
+from stoker.base.errors import Conflict, DoesNotFit, Draining, LaunchFailed, QueueFull
 from stoker.oci.digest import digest_of
 from stoker.planner.spec import FOREVER, Format, Mode, ModelSpec, RunSettings
 from stoker.scheduler import events as ev
@@ -12,7 +12,9 @@ from stoker.scheduler.core import Core
 from stoker.scheduler.events import RunnerState, RunRequest, Ticket
 
 
-def request(name: str, *, memory: int = 10, keep_alive: float | None = None) -> RunRequest:
+def request(
+    name: str, *, memory: int = 10, keep_alive: float | None = None, known: bool = False
+) -> RunRequest:
     model = ModelSpec(
         id=digest_of(name.encode()),
         name=name,
@@ -21,7 +23,7 @@ def request(name: str, *, memory: int = 10, keep_alive: float | None = None) -> 
         weights_size=memory,
     )
     return RunRequest(
-        "llama.cpp", model, Mode.COMPLETION, RunSettings(keep_alive=keep_alive), memory
+        "llama.cpp", model, Mode.COMPLETION, RunSettings(keep_alive=keep_alive), memory, known
     )
 
 
@@ -29,6 +31,7 @@ class Driver:
     """A core and the shortest way to tell it things."""
 
     def __init__(self, budget: int = 100, **options: float) -> None:
+        self.room: int | None = None
         self.core = Core(memory_budget=budget, **options)  # type: ignore[arg-type]
         self.now = 0.0
         self.tickets = 0
@@ -39,7 +42,7 @@ class Driver:
         return ticket, self.tell(ev.Requested(ticket, request, **more))
 
     def tell(self, event: ev.Event) -> list[ev.Effect]:
-        return self.core.handle(event, self.now)
+        return self.core.handle(event, self.now, self.room)
 
     def started(self, effects: list[ev.Effect]) -> list[ev.Effect]:
         """Report the one start among these effects as done."""
@@ -173,6 +176,32 @@ def test_a_model_larger_than_the_budget_runs_alone() -> None:
     assert isinstance(stop, ev.Stop)
     (start,) = driver.tell(ev.Exited(stop.key, stop.generation))
     assert isinstance(start, ev.Start)
+
+
+def test_what_is_known_not_to_fit_is_refused_and_nothing_is_stopped_for_it() -> None:
+    driver = Driver(budget=100)
+    driver.tell(ev.Released(driver.ready(request("small"))))
+    _, effects = driver.ask(request("huge", memory=500, known=True))
+    (refused,) = effects
+    assert isinstance(refused, ev.Refuse)
+    assert isinstance(refused.error, DoesNotFit)
+    assert "400.00B are missing" in refused.error.message
+    assert driver.core.runners
+
+
+def test_memory_that_strangers_hold_is_not_planned_with() -> None:
+    driver = Driver(budget=100)
+    driver.room = 60
+    held = driver.ready(request("a", memory=40))
+    driver.tell(ev.Released(held))
+    _, effects = driver.ask(request("b", memory=40, known=True))
+    (stop,) = effects
+    assert isinstance(stop, ev.Stop)
+    # While it stops, another program takes what it gives back.
+    driver.room = 30
+    (refused,) = driver.tell(ev.Exited(stop.key, stop.generation))
+    assert isinstance(refused, ev.Refuse)
+    assert "other programs hold 70.00B" in refused.error.message
 
 
 def test_a_model_kept_for_ever_turns_an_intruder_away() -> None:

@@ -41,6 +41,7 @@ from stoker.engines.rollback import Rollback
 from stoker.engines.workshop import Workshop, kinds
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.upstream import Upstreams
+from stoker.hardware.detect import Room
 from stoker.hardware.host import usable_cores, usable_memory
 from stoker.hub import HubClient
 from stoker.library import Library
@@ -89,6 +90,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Upstreams() as upstreams,
             Scheduler(
                 core=Core(memory_budget=budget),
+                room=Room(paths.run),
                 engines=engines,
                 launcher=Rollback(LocalLauncher(), builds),
                 run_dir=paths.run,

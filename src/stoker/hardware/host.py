@@ -33,6 +33,38 @@ def usable_memory() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
+def available_memory() -> int:
+    """Bytes that can be taken now without swapping, within the cgroup's limit if there is one."""
+    machine = psutil.virtual_memory().available
+    group = _own_cgroup()
+    limit = _read(group / "memory.max").strip()
+    used = _read(group / "memory.current").strip()
+    if not (limit.isdigit() and used.isdigit()):
+        return machine
+    # Files that were read count as used, and are given up when memory runs short.
+    kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
+    idle = int(kept.get("inactive_file", "0")) + int(kept.get("active_file", "0"))
+    return max(min(machine, int(limit) - int(used) + idle), 0)
+
+
+def cpu_features() -> frozenset[str]:
+    """Instruction sets that matter to engines, as Linux names them; empty where unknown."""
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def cpu_name() -> str:
+    """The processor's own words, or nothing."""
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return ""
+
+
 def _own_cgroup() -> Path:
     """The cgroup (version 2) this process is in; its root where there is none."""
     for line in _read(Path("/proc/self/cgroup")).splitlines():

@@ -8,7 +8,8 @@ it holds the runner until it is released. Rules:
 * A load is joined, never doubled, and it outlives whoever asked first.
 * A runner in use is never stopped to make room.
 * Memory is a ledger: the sum over all runners, also those that still load or stop, stays within
-  the budget, except that a runner larger than the budget may run alone.
+  the budget and within what strangers leave; only a runner whose size is a guess may exceed it,
+  alone. One whose size is known is refused then.
 * Runners kept for ever are not evicted: what can never fit beside them is refused at once.
 * The queue is served in order. Whoever needs no memory is served at once, unless somebody in front
   has waited for memory for `patience` seconds: then runners get no new work from behind that one
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from stoker.base.errors import Conflict, Draining, QueueFull
+from stoker.base.errors import Conflict, DoesNotFit, Draining, QueueFull, StokerError
 from stoker.base.units import binary_size
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import policy
@@ -91,6 +92,7 @@ class Core:
         patience: float = DEFAULT_PATIENCE,
     ) -> None:
         self.memory_budget = memory_budget
+        self.room = memory_budget
         self.queue_limit = queue_limit
         self.patience = patience
         self.runners: dict[RunnerKey, Runner] = {}
@@ -99,8 +101,14 @@ class Core:
         self._holds: dict[Ticket, RunnerKey] = {}
         self._generations = 0
 
-    def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take note of what happened; answer what is to be done, in order."""
+    def handle(self, event: Event, now: float, room: int | None = None) -> list[Effect]:
+        """Take note of what happened; answer what is to be done, in order.
+
+        `room`: bytes that all runners together may have now, by what other programs hold; None
+        when nobody looked.
+        """
+        if room is not None:
+            self.room = room
         effects: list[Effect] = []
         match event:
             case Requested():
@@ -133,6 +141,11 @@ class Core:
         return min((t for t in times if now < t < FOREVER), default=None)
 
     @property
+    def limit(self) -> int:
+        """Bytes that all runners together may have now."""
+        return min(self.memory_budget, self.room)
+
+    @property
     def memory_used(self) -> int:
         """Bytes the ledger counts, runners on their way in or out included."""
         return sum(runner.request.memory for runner in self.runners.values())
@@ -141,6 +154,15 @@ class Core:
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._queue)
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether a request waits for a runner that is not there."""
+        return any(waiting.request.key not in self.runners for waiting in self._queue.values())
+
+    def runs(self, key: RunnerKey) -> bool:
+        """Whether there is such a runner, in whatever state."""
+        return key in self.runners
 
     def waiting_for(self, key: RunnerKey) -> int:
         """Requests in the queue for this runner."""
@@ -252,15 +274,17 @@ class Core:
     def _make_room(self, ticket: Ticket, waiting: _Waiting, spared: set[RunnerKey]) -> list[Effect]:
         """Start the runner, or stop idle ones so that it can start, or say why it never can."""
         request = waiting.request
-        missing = self.memory_used + request.memory - self.memory_budget
-        # A runner alone may exceed the budget: the estimate is only an estimate, and the user
-        # asked for it. With another one beside it, it may not.
-        if missing <= 0 or not self.runners:
+        missing = self.memory_used + request.memory - self.limit
+        if missing <= 0:
+            return [self._start(waiting)]
+        if request.known and request.memory > self.limit:
+            return [self._refuse(ticket, self._too_large(request))]
+        # A guess may exceed the budget alone: it is only a guess, and the user asked for it.
+        if not self.runners:
             return [self._start(waiting)]
         pinned = [r.request for r in self.runners.values() if r.keep_alive == FOREVER]
-        if pinned and sum(r.memory for r in pinned) + request.memory > self.memory_budget:
-            del self._queue[ticket]
-            return [Refuse(ticket, self._no_room(request, pinned))]
+        if pinned and sum(r.memory for r in pinned) + request.memory > self.limit:
+            return [self._refuse(ticket, self._no_room(request, pinned))]
         leaving = sum(
             r.request.memory for r in self.runners.values() if r.state is RunnerState.STOPPING
         )
@@ -268,7 +292,7 @@ class Core:
             return []
         candidates = self._candidates(spared)
         chosen = policy.victims(candidates, missing - leaving)
-        if chosen is None and request.memory > self.memory_budget:
+        if chosen is None and request.memory > self.limit:
             chosen = tuple(c.key for c in candidates if not c.pinned)
         if chosen:
             return [self._stop(key, self.runners[key]) for key in chosen]
@@ -278,12 +302,28 @@ class Core:
     def _stopping(self) -> int:
         return sum(r.state is RunnerState.STOPPING for r in self.runners.values())
 
+    def _refuse(self, ticket: Ticket, error: StokerError) -> Refuse:
+        del self._queue[ticket]
+        return Refuse(ticket, error)
+
+    def _too_large(self, request: RunRequest) -> DoesNotFit:
+        """Even with nothing else of ours loaded. The planner knows what the whole machine holds."""
+        others = max(self.memory_budget - self.room, 0)
+        held = f"; other programs hold {binary_size(others)}" if others else ""
+        return DoesNotFit(
+            f"{request.model.name} needs {binary_size(request.memory)} of the host, where"
+            f" {binary_size(self.limit)} can be used now:"
+            f" {binary_size(request.memory - self.limit)} are missing{held}",
+            hint="free memory, take a smaller --context-size or a smaller quantization;"
+            " stoker plan shows what takes how much",
+        )
+
     def _no_room(self, request: RunRequest, pinned: Sequence[RunRequest]) -> Conflict:
         names = ", ".join(sorted(kept.model.name for kept in pinned))
         return Conflict(
             f"{request.model.name} needs about {binary_size(request.memory)}, and"
             f" {binary_size(sum(kept.memory for kept in pinned))} of"
-            f" {binary_size(self.memory_budget)} is held by models that are kept for ever: {names}",
+            f" {binary_size(self.limit)} is held by models that are kept for ever: {names}",
             hint="stoker unload one of them, or give it a finite keep-alive",
         )
 

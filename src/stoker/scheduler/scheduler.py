@@ -39,7 +39,7 @@ class Scheduler:
 
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
     sockets; `engine_log` receives every line an engine writes, with the model's name; `watch` sees
-    every decision.
+    every decision; `room` answers how many bytes of memory all engines may have now.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Scheduler:
         run_dir: Path,
         engine_log: Callable[[str, str], None],
         watch: Callable[[Effect], None] = lambda _: None,
+        room: Callable[[], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core
@@ -59,6 +60,7 @@ class Scheduler:
         self._run_dir = run_dir
         self._engine_log = engine_log
         self._watch = watch
+        self._room = room
         self._clock = clock
         self._tickets = count(1)
         self._grants: dict[Ticket, asyncio.Future[Lease]] = {}
@@ -149,13 +151,20 @@ class Scheduler:
 
     def _dispatch(self, event: Event) -> list[Effect]:
         now = self._clock()
-        effects = self._core.handle(event, now)
+        effects = self._core.handle(event, now, self._room_for(event))
         for effect in effects:
             self._watch(effect)
             self._carry_out(effect)
         (self._empty.clear if self._core.runners else self._empty.set)()
         self._arm_timer(now)
         return effects
+
+    def _room_for(self, event: Event) -> int | None:
+        """Looked at only when something may be started: it costs more than a decision."""
+        if self._room is None:
+            return None
+        asked = isinstance(event, events.Requested) and not self._core.runs(event.request.key)
+        return self._room() if asked or self._core.needs_room else None
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

@@ -1,0 +1,85 @@
+"""NVIDIA GPUs through the driver's own library (NVML); `nvidia-ml-py` is an optional dependency."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from stoker.hardware.finding import Finding
+from stoker.planner.devices import Device
+
+KIND: Final = "NVIDIA"
+_DRIVER: Final = Path("/proc/driver/nvidia/version")
+_NVIDIA: Final = "0x10de"
+
+
+def find(drm: Path = Path("/sys/bus/pci/devices")) -> Finding:
+    """All GPUs this process may use. Blocks for some milliseconds."""
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+    except ImportError:
+        return _without_library(drm)
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return _without_driver(drm, str(error))
+    try:
+        count = nvml.nvmlDeviceGetCount()
+        found = tuple(d for d in (_device(nvml, n) for n in range(count)) if d)
+    except nvml.NVMLError as error:
+        return Finding(KIND, note=f"the driver does not list its GPUs: {error}")
+    finally:
+        nvml.nvmlShutdown()
+    if hidden := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return Finding(KIND, found, note=f"CUDA_VISIBLE_DEVICES={hidden} may hide some of them")
+    return Finding(KIND, found)
+
+
+def _device(nvml: Any, number: int) -> Device | None:
+    """None for one that fell off the bus or whose memory is divided (MIG)."""
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(number)
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        name = nvml.nvmlDeviceGetName(handle)
+    except nvml.NVMLError:
+        return None
+    text = name.decode() if isinstance(name, bytes) else str(name)
+    return Device(id=f"CUDA{number}", name=text, total=int(memory.total), free=int(memory.free))
+
+
+def _present(drm: Path) -> bool:
+    """Whether the machine has one, whatever the driver says."""
+    for vendor in drm.glob("*/vendor"):
+        try:
+            display = (vendor.parent / "class").read_text().startswith("0x03")
+            if display and vendor.read_text().strip() == _NVIDIA:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _without_library(drm: Path) -> Finding:
+    if not _DRIVER.exists() and not _present(drm):
+        return Finding(KIND, note="none in this machine")
+    return Finding(
+        KIND,
+        note="there is one, but its memory cannot be read: nvidia-ml-py is not installed",
+        advice="pip install 'stoker[nvidia]'",
+    )
+
+
+def _without_driver(drm: Path, why: str) -> Finding:
+    if _DRIVER.exists():
+        return Finding(
+            KIND,
+            note=f"the driver is loaded and does not answer: {why}",
+            advice="in a container: run it with --gpus all; else restart after a driver update",
+        )
+    if _present(drm):
+        return Finding(
+            KIND,
+            note=f"there is one and no driver for it: {why}",
+            advice="install NVIDIA's driver, and see that nvidia-smi works",
+        )
+    return Finding(KIND, note="none in this machine")
