@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-MEASUREMENTS = ("startup", "gateway", "transfer", "memory")
+MEASUREMENTS = ("startup", "gateway", "transfer", "memory", "builds")
 
 
 def main() -> int:

@@ -1,0 +1,134 @@
+"""llama.cpp: the installed build ÷ the wheel; tokens a second, medians of interleaved rounds.
+
+Needs an installed build (`stoker install-runner --backend llama.cpp`) in the home that STOKER_HOME
+names; says so and measures nothing when there is none.
+"""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bench.shapes import QUANTS, VOCABULARY, one_billion
+from bench.table import show
+from stoker.base.paths import paths_of
+from stoker.engines.builds import Builds
+from stoker.engines.launcher import LocalLauncher
+from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_program import REQUIREMENT, Program
+from stoker.oci.digest import Digest
+from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+
+ROUNDS = 5
+PROMPT = 256
+TOKENS = 48
+STREAMS = 8
+
+Measure = Callable[["Server", int], Awaitable[float]]
+
+
+@dataclass
+class Server:
+    """A running engine."""
+
+    session: aiohttp.ClientSession
+
+    async def complete(self, prompt: int, tokens: int, salt: int) -> dict[str, float]:
+        """llama.cpp's own timings of one request with a prompt that it has not seen."""
+        body = {
+            "prompt": [(salt * 7919 + at * 31) % (VOCABULARY - 300) + 300 for at in range(prompt)],
+            "n_predict": tokens,
+            "ignore_eos": True,
+            "cache_prompt": False,
+        }
+        async with self.session.post("http://engine/completion", json=body) as response:
+            answer = await response.json()
+        timings: dict[str, float] = answer["timings"]
+        return timings
+
+
+async def prompt_rate(server: Server, salt: int) -> float:
+    return (await server.complete(PROMPT, 1, salt))["prompt_per_second"]
+
+
+async def one_stream(server: Server, salt: int) -> float:
+    return (await server.complete(8, TOKENS, salt))["predicted_per_second"]
+
+
+async def streams(server: Server, salt: int) -> float:
+    began = time.perf_counter()
+    await asyncio.gather(*(server.complete(8, TOKENS, salt * 100 + at) for at in range(STREAMS)))
+    return STREAMS * TOKENS / (time.perf_counter() - began)
+
+
+WHAT: dict[str, Measure] = {
+    f"prompt of {PROMPT}": prompt_rate,
+    "1 stream": one_stream,
+    f"{STREAMS} streams, sum": streams,
+}
+
+
+def run() -> None:
+    """Print the table."""
+    builds = Builds(paths_of().engines).usable("llama.cpp", REQUIREMENT)
+    if not builds:
+        print("no build is installed: stoker install-runner --backend llama.cpp")
+        return
+    programs = (
+        Program("wheel"),
+        Program(builds[0].manifest.variant, python=builds[0].python),
+    )
+    rows = []
+    for quant in QUANTS:
+        with tempfile.TemporaryDirectory(prefix="sb-") as folder:
+            model = one_billion(Path(folder) / "model.gguf", quant)
+            spec = ModelSpec(
+                Digest("sha256:" + "b" * 64), "bench", Format.GGUF, model, model.stat().st_size
+            )
+            rows += asyncio.run(_compare(programs, spec, quant))
+    show(["1B shape", "what", "wheel, tok/s", f"{programs[1].source}, tok/s", "ratio"], rows)
+
+
+async def _compare(
+    programs: tuple[Program, Program], spec: ModelSpec, quant: str
+) -> list[list[str]]:
+    flags = ("--parallel", str(STREAMS), "--cache-ram", "0")
+    settings = RunSettings(context_size=8192, runtime_flags=flags)
+    servers, instances = [], []
+    try:
+        for number, program in enumerate(programs):
+            engine = LlamaCpp(program=program)
+            socket = spec.weights.parent / f"{number}.sock"
+            command = engine.command(spec, Mode.COMPLETION, settings, socket)
+            instances.append(
+                await LocalLauncher().start(engine, command, label="bench", log=lambda _: None)
+            )
+            connector = aiohttp.UnixConnector(str(socket), limit=0)
+            servers.append(Server(aiohttp.ClientSession(connector=connector)))
+        return [[quant, what, *await _rounds(measure, servers)] for what, measure in WHAT.items()]
+    finally:
+        for server in servers:
+            await server.session.close()
+        for instance in instances:
+            await instance.stop()
+
+
+async def _rounds(measure: Measure, servers: list[Server]) -> list[str]:
+    samples: list[list[float]] = [[] for _ in servers]
+    for number in range(ROUNDS + 1):
+        for server, found in zip(servers, samples, strict=True):
+            rate = await measure(server, number)
+            if number:  # the first round warms up
+                found.append(rate)
+    wheel, build = (statistics.median(found) for found in samples)
+    ratio = statistics.median(b / a for a, b in zip(*samples, strict=True))
+    return [f"{wheel:.1f}", f"{build:.1f}", f"{ratio:.2f}"]
+
+
+if __name__ == "__main__":
+    run()
