@@ -35,6 +35,14 @@ def test_rerank(daemon: Daemon, path: str) -> None:
     assert {result["index"] for result in answer.json["results"]} == {0, 1}
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_chat_without_v1_as_litellm_asks(daemon: Daemon, prefix: str) -> None:
+    body = {"model": "pilot", "max_tokens": 4, "messages": HELLO}
+    assert ask(daemon, "POST", f"{prefix}/chat/completions", body).status == 200
+    missing = ask(daemon, "POST", f"{prefix}/chat/completions", {**body, "model": "no-such"})
+    assert missing.json["error"]["code"] == "model_not_found"
+
+
 def test_text_to_tokens_and_back(daemon: Daemon) -> None:
     cut = ask(daemon, "POST", "/v1/tokenize", {"model": "pilot", "content": "hello"})
     joined = ask(daemon, "POST", "/v1/detokenize", {"model": "pilot", "tokens": cut.json["tokens"]})

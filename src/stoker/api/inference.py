@@ -24,7 +24,10 @@ _WITH_V1: Final = {
     "/detokenize": Operation.DETOKENIZE,
     "/apply-template": Operation.APPLY_TEMPLATE,
 }
-_WITHOUT_V1: Final = {"/rerank": Operation.RERANK}
+# `/rerank` is Docker's; litellm leaves `/v1` out of the others when its base URL has none.
+_WITHOUT_V1: Final = {
+    path: _WITH_V1[path] for path in ("/chat/completions", "/completions", "/embeddings", "/rerank")
+}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

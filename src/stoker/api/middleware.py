@@ -107,8 +107,8 @@ class Dialect(Enum):
     OLLAMA = "ollama"
 
 
-# Docker Model Runner has these without `/v1`.
-_OPENAI_WORDS: Final = ("/rerank", "/score", "/responses")
+# These come without `/v1` too.
+_OPENAI_ENDS: Final = ("/rerank", "/completions", "/embeddings", "/responses")
 
 
 def dialect_of(path: str) -> Dialect:
@@ -121,7 +121,6 @@ def dialect_of(path: str) -> Dialect:
     # What is left begins with `/v1/`, or with a backend's name and then `/v1/`.
     if rest.startswith("/v1/") or (rest != path and "/v1/" in rest):
         return Dialect.OPENAI
-    if any(rest.endswith(word) or f"{word}/" in rest for word in _OPENAI_WORDS):
-        outside = path.startswith("/models")
-        return Dialect.DOCKER if outside else Dialect.OPENAI
+    if not path.startswith("/models") and (rest.endswith(_OPENAI_ENDS) or "/responses/" in rest):
+        return Dialect.OPENAI
     return Dialect.DOCKER
