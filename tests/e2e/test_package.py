@@ -132,6 +132,11 @@ def test_a_daemon_elsewhere_gets_the_bytes(
     assert packaged.returncode == 0, packaged.stderr
     made = json.loads(packaged.stdout)["id"]
     assert json.loads(empty.cli("inspect", "me/remote").stdout)["id"] == made
+    small = run_cli(env, "package", "--from", "me/remote", "--context-size", "5", "me/remote:small")
+    assert small.returncode == 0, small.stderr
+    variant = json.loads(empty.cli("inspect", "me/remote:small").stdout)
+    assert variant["config"]["context_size"] == 5
+    assert empty.cli("rm", "me/remote:small").returncode == 0
     name = f"localhost:{registry.port}/me/remote:1"
     pushed = run_cli(env, "package", "--gguf", str(model), "--push", name)
     assert pushed.returncode == 0, pushed.stderr
@@ -219,6 +224,7 @@ def test_import_verify_prune(empty: Daemon, tmp_path: Path) -> None:
 BAD_INPUT = {
     "no source": (("package", "me/x"), "exactly one of"),
     "two sources": (("package", "--gguf", "a", "--from", "b", "me/x"), "exactly one of"),
+    "an empty source": (("package", "--safetensors", "", "me/x"), "exactly one of"),
     "no such file": (("package", "--gguf", "/none.gguf", "me/x"), "/none.gguf: no such file"),
     "a device": (("package", "--gguf", "/dev/zero", "me/x"), "not a regular file"),
     "bad name": (("package", "--gguf", "{model}", "A B"), "invalid model reference"),

@@ -6,7 +6,7 @@ from typing import Any
 from stoker.base.errors import InvalidReference, ModelNotFound, UserError
 from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
-from stoker.cli.errors import UsageError, printable, say
+from stoker.cli.errors import UsageError, doing, printable, say
 from stoker.cli.local import local_root
 from stoker.cli.meter import meter
 from stoker.cli.names import default_registry, shown, target
@@ -72,7 +72,9 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     reference = _target(options)
     root = local_root()
-    artifact = _variant(options, root) if options.source is not None else _packaged(options)
+    if options.source is not None and root is None:
+        return _variant_elsewhere(options, session, reference)
+    artifact = _variant(options, root) if options.source and root else _packaged(options)
     keep = options.keep or not options.push
     delivery = Delivery(reference, share=not options.copy, push=options.push, keep=keep)
     deliver(session, root, artifact, delivery)
@@ -87,7 +89,7 @@ def run(options: Options, session: Session) -> int:
 def _target(options: Options) -> Reference:
     """The name to give, once the flags make sense. Raises UsageError, InvalidReference."""
     sources = [options.gguf, options.safetensors, options.dduf, options.source]
-    if sum(source is not None for source in sources) != 1:
+    if sum(source is not None for source in sources) != 1 or "" in sources:
         raise UsageError(
             "exactly one of --gguf, --safetensors, --dduf or --from must be given",
             hint="for example: stoker package --gguf model.gguf me/model",
@@ -139,13 +141,22 @@ def _plan(options: Options) -> Plan:
     return plan_directory(folder)
 
 
-def _variant(options: Options, root: Path | None) -> Artifact:
-    """`--from`: layers that are in the store already stay where they are."""
-    if root is None:
+def _variant_elsewhere(options: Options, session: Session, reference: Reference) -> int:
+    """`--from` by the service itself, which can change the context size and nothing else."""
+    extras = _extras(options)
+    if extras.wanted or options.format or options.push or options.json:
         raise UserError(
-            "--from needs the model store, and the service is on another machine",
-            hint="stoker save it there, stoker load it here",
+            "the service is on another machine: there --from goes only with --context-size",
+            hint="run this on that machine, or save the model there and load it here",
         )
+    with doing("Failed to package model"):
+        session.client().repackage(options.source or "", str(reference), extras.context_size)
+    put(f"Packaged {shown(str(reference))}\n")
+    return 0
+
+
+def _variant(options: Options, root: Path) -> Artifact:
+    """`--from`: layers that are in the store already stay where they are."""
     store = Store.open(root)
     try:
         found = Library(store, default_registry=default_registry()).find(options.source or "")
