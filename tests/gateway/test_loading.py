@@ -1,0 +1,110 @@
+"""While a model loads: streams show signs of life, everybody else simply waits."""
+
+import json
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from stoker.engines import llamacpp_worker
+from tests.components.artifacts import put_model
+from tests.components.daemon import Daemon, running_daemon
+from tests.components.http import ask
+from tests.components.tiny_models import bad_models
+
+CHAT = {"model": "pilot", "max_tokens": 4, "messages": [{"role": "user", "content": "hello"}]}
+STREAM = {**CHAT, "stream": True}
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon whose engine is the real one, started from a disk that needs two seconds."""
+    home: Path = tmp_path_factory.mktemp("slow")
+    program = home / "llama-server"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exit\nsleep 2.2\n'
+        f'exec {sys.executable} -I {llamacpp_worker.__file__} "$@"\n'
+    )
+    program.chmod(0o755)
+    with running_daemon(home, LLAMA_SERVER_PATH=str(program)) as daemon:
+        assert daemon.cli("pull", "pilot").returncode == 0
+        broken = bad_models(home / "bad")["truncated tensors"]
+        put_model(home / "models", broken, "bad/model")
+        yield daemon
+
+
+@pytest.fixture
+def cold(slow: Daemon) -> Daemon:
+    """The same with nothing loaded."""
+    slow.cli("unload", "--all")
+    return slow
+
+
+def lines(daemon: Daemon, path: str, body: object) -> list[bytes]:
+    """A stream as it comes, without the empty lines between events."""
+    request = urllib.request.Request(
+        f"{daemon.url}{path}",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        return [line for line in answer.read().splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [("/v1/chat/completions", b"data: [DONE]"), ("/v1/messages", b'data: {"type":"message_stop"}')],
+)
+def test_streams_get_comments_and_then_the_answer(cold: Daemon, path: str, last: bytes) -> None:
+    got = lines(cold, path, STREAM)
+    signs = [line for line in got if line.startswith(b":")]
+    assert signs == got[: len(signs)]
+    assert signs
+    assert set(signs) == {b": loading"}
+    assert got[-1] == last
+
+
+def test_clients_do_not_mind(cold: Daemon) -> None:
+    client = openai.OpenAI(base_url=f"{cold.url}/v1", api_key="none", max_retries=0)
+    stream = client.chat.completions.create(
+        model="pilot", messages=[{"role": "user", "content": "hello"}], stream=True
+    )
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+
+
+def test_a_load_that_fails_ends_the_stream_with_its_reason(cold: Daemon) -> None:
+    *signs, event = lines(cold, "/v1/chat/completions", {**STREAM, "model": "bad/model"})
+    assert set(signs) == {b": loading"}
+    error = json.loads(event.removeprefix(b"data: "))["error"]
+    assert error["code"] == "launch_failed"
+    assert "bad/model cannot be loaded" in error["message"]
+    *_, event = lines(cold, "/v1/messages", {**STREAM, "model": "bad/model"})
+    assert json.loads(event.removeprefix(b"data: "))["type"] == "error"
+    *_, event = lines(cold, "/v1/responses", {"model": "bad/model", "input": "x", "stream": True})
+    assert json.loads(event.removeprefix(b"data: "))["type"] == "response.failed"
+
+
+def test_what_is_not_a_stream_waits_for_its_status(cold: Daemon) -> None:
+    failed = ask(cold, "POST", "/v1/chat/completions", {**CHAT, "model": "bad/model"})
+    assert failed.status == 500
+    assert failed.json["error"]["code"] == "launch_failed"
+    whole = ask(cold, "POST", "/v1/chat/completions", CHAT)
+    assert whole.json["choices"]
+
+
+def test_preloading_answers_nothing(cold: Daemon) -> None:
+    asked = {"X-Preload-Only": "true"}
+    answer = ask(cold, "POST", "/v1/chat/completions", STREAM, asked)
+    assert (answer.status, answer.body) == (200, b"")
+    assert ask(cold, "GET", "/engines/ps").json[0]["model_name"] == "pilot"
+
+
+def test_ollamas_lines_have_no_comments(cold: Daemon) -> None:
+    body = {"model": "pilot", "messages": CHAT["messages"], "options": {"num_predict": 4}}
+    answer = ask(cold, "POST", "/api/chat", body)
+    assert answer.lines[-1]["done"]
+    assert answer.lines[-1]["load_duration"] > 2e9
