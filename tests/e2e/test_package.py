@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -219,6 +220,24 @@ def test_import_verify_prune(empty: Daemon, tmp_path: Path) -> None:
     pruned = empty.cli("prune")
     assert "Total reclaimed space" in pruned.stdout
     assert empty.cli("verify").returncode == 0
+
+
+def test_import_of_docker_model_runners_store(empty: Daemon, model: Path, tmp_path: Path) -> None:
+    """Both stores are OCI content by digest: one can be made of the other's files."""
+    packaged = empty.cli("package", "--gguf", str(model), "--json", "me/dmr")
+    identifier = json.loads(packaged.stdout)["id"]
+    theirs, ours = tmp_path / "docker", empty.home / "models"
+    shutil.copytree(ours / "blobs", theirs / "blobs")
+    shutil.copytree(ours / "blobs", theirs / "manifests")
+    tags = ["docker.io/ai/tiny:latest", "docker.io/me/tiny:v1"]
+    index = {"models": [{"id": identifier, "tags": tags, "files": []}]}
+    (theirs / "models.json").write_text(json.dumps(index))
+    (theirs / "layout.json").write_text('{"version":"1.0.0"}')
+    assert empty.cli("purge", "--force").returncode == 0
+    done = empty.cli("import", str(theirs))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(empty.cli("inspect", "me/tiny:v1").stdout)
+    assert (found["id"], found["tags"]) == (identifier, tags)
 
 
 BAD_INPUT = {

@@ -32,6 +32,7 @@ class Found:
     size: int
     build: Callable[[Hashed], Artifact]
     notes: tuple[str, ...] = ()
+    aliases: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class _Index(msgspec.Struct):
 
 
 def docker_store(folder: Path) -> Iterator[Found | Unusable]:
-    """Every model of the index, once for each of its names, with its id."""
+    """Every model of the index; each keeps its id and its names."""
     index = decode(folder / "models.json", _Index)
     return each(index.models, lambda model: _found(folder, model))
 
@@ -41,10 +41,9 @@ def _found(folder: Path, model: _Model) -> Iterator[Found]:
         raise DigestMismatch(f"{folder}: the manifest {digest} is damaged")
     manifest = parse_manifest(raw)
     check_config_type(manifest.config.media_type)
-    names = [reference_of(tag, "model") for tag in model.tags or ()]
-    make = _builder(folder, raw)
-    for name in names or [reference(f"model-{split_digest(digest)[1][:12]}")]:
-        yield Found(name, manifest.size, make)
+    bare = reference(f"model-{split_digest(digest)[1][:12]}")
+    name, *aliases = [reference_of(tag, "model") for tag in model.tags or ()] or [bare]
+    yield Found(name, manifest.size, _builder(folder, raw), aliases=tuple(aliases))
 
 
 def _builder(folder: Path, raw: bytes) -> Callable[[Hashed], Artifact]:

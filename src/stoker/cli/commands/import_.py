@@ -78,6 +78,8 @@ def _import(store: Store, model: Found, name: Reference, options: Options) -> bo
         with meter(f"Reading {title}", model.size) as moved:
             artifact = model.build(moved.add)
         ways = asyncio.run(store_artifact(store, artifact, name, share=not options.copy))
+        for alias in model.aliases if name == model.name else ():
+            store.tag(str(alias.tagged), artifact.descriptor)
     except StokerError as error:
         say(printable(f"error: {title}: {error.message}"))
         if error.hint:
