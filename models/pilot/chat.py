@@ -23,6 +23,12 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _call(call: Message) -> str:
+    function = call.get("function", call)
+    named = {"name": function["name"], "arguments": function["arguments"]}
+    return f"<tool_call>\n{_json(named)}\n</tool_call>"
+
+
 def _system(system: str, tools: list[Message]) -> str:
     if not tools:
         return system
@@ -51,10 +57,7 @@ def pieces(messages: list[Message], tools: list[Message] | None = None) -> list[
             response = f"<tool_response>\n{content}\n</tool_response>"
             out.append((f"{START}user\n{response}{END}\n", False))
         elif role == "assistant":
-            calls = [
-                f"<tool_call>\n{_json({'name': c['name'], 'arguments': c['arguments']})}\n</tool_call>"
-                for c in (call.get("function", call) for call in message.get("tool_calls") or [])
-            ]
+            calls = [_call(call) for call in message.get("tool_calls") or []]
             body = "\n".join(([content] if content else []) + calls)
             out += [(f"{START}assistant\n", False), (body + END, True), ("\n", False)]
         else:

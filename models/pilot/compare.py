@@ -23,12 +23,13 @@ import export
 _ODD = [
     "", " ", "  ", "\n", "\n\n", "\t", " \n ", "a", " a", "A  b", "  leading", "trailing  ", "1",
     "12", "12434", " 1 22 333 ", "3.14", "1,000", "007", "x1y2z3", "it's", "IT'S",
-    "don't you'll we've I'm they'd", "naïve café", "Straße", "Ελληνικά", "Привет, мир", "日本語テキスト",
-    "中文 字符", "한국어", "العربية", "हिन्दी", "עברית", "ไทย", "🙂", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "e\u0301",
+    "don't you'll we've I'm they'd", "naïve café", "Straße", "Ελληνικά", "Привет, мир",
+    "日本語テキスト", "中文 字符", "한국어",
+    "العربية", "हिन्दी", "עברית", "ไทย", "🙂", "👩‍👩‍👧‍👦", "🇩🇪🇫🇷", "e\u0301",
     "\u00e9", "ﬁ", "\u200b", "\u00a0x\u00a0", "\u3000", "١٢٣", "½ ² Ⅷ", "\r\n", "a\r\nb",
     "a\n\n\nb", "tab\tseparated\tvalues", '{"a": 1}', "[1, 2, 3]", "`code`", "```\nblock\n```",
     '"""', "C:\\temp\\x", "~/.local/share/stoker", "http://127.0.0.1:12434/engines/v1",
-    "ai/llama3.2:3B-Q4_K_M", "--gpu cuda", "$HOME", "100%", "a_b-c.d", "!!!???", "...", "—–-",
+    "ai/llama3.2:3B-Q4_K_M", "--gpu cuda", "$HOME", "100%", "a_b-c.d", "!!!???", "...", "—\u2013-",
     "“quotes”", "<tool_call>", "a<tool_call>b</tool_call>c", "<tools>",
     "<|im_start|>user\nhi<|im_end|>\n", "<|endoftext|>", "<|im_start", "<tool_", "\x00", "\x7f",
     "\ufeff",
@@ -117,7 +118,7 @@ def _wire(messages: list[chat.Message]) -> list[chat.Message]:
 
 def answers_agree(address: str, tokenizer: Any, model: Any) -> bool:
     """Whether both continue every prompt by the same greedy tokens."""
-    import torch
+    import torch  # noqa: PLC0415 (heavy)
 
     rows = json.loads(evaluate.HELD_OUT.read_text("utf-8"))["questions"]
     step = max(1, len(rows) // _PROMPTS)
@@ -152,8 +153,8 @@ def main() -> int:
     )
     parser.add_argument("--weights", type=Path, default=export.WEIGHTS)
     args = parser.parse_args()
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import torch  # noqa: PLC0415 (heavy)
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 
     tokenizer = AutoTokenizer.from_pretrained(args.weights)
     model = AutoModelForCausalLM.from_pretrained(args.weights, dtype=torch.float32)

@@ -98,8 +98,7 @@ class Phrasebook:
     def _templates(self, asks: dict[str, object]) -> list[str]:
         def words(key: str) -> list[str]:
             value = asks.get(key, [])
-            assert isinstance(value, list)
-            return [str(item) for item in value]
+            return [str(item) for item in value] if isinstance(value, list) else []
 
         out = words("ask")
         # Two readings of each verb and noun phrase: they multiply with a macro of dozens of
@@ -132,7 +131,9 @@ def typo(text: str, rng: random.Random) -> str:
     return text[:i] + rng.choice(_NEAR.get(text[i], text[i])) + text[i + 1 :]
 
 
-def roughen(text: str, rng: random.Random, *, question: bool = True) -> str:
+def roughen(  # noqa: C901 (a list of chances, one after the other)
+    text: str, rng: random.Random, *, question: bool = True
+) -> str:
     """`text` as somebody might type it: politeness, capitals, punctuation and slips vary."""
     if question and len(text) > 5:
         if rng.random() < 0.10:

@@ -125,28 +125,47 @@ _TEMPLATES = [
 ]  # fmt: skip
 
 
-# The world is larger than these lists: strange words in everyday frames stand for all the rest of it.
+# The world is larger than these lists: strange words in everyday frames stand for the rest of it.
 _FRAMES = [
-    "what is the {x} of {y}", "who {x} the {y}", "how long should I {x} a {y}", "explain how {x} {y}", "draft a {x} for my {y}", "where can I {x} a {y}",
-    "when did the {x} {y}", "why does {x} {y}", "who holds the {x} in {y}", "which {x} is the {y} of {x}", "compose a {x} on {y}", "suggest a nice {x} near the {y}",
-    "what's the {x} point of {y}", "how do I {x} my {y}", "tell me about {x} and {y}", "in which year did {x} {y}", "render {x} in {y}", "what does {x} mean in {y}",
-    "how many {x} are in a {y}", "how old is the {x}", "is {x} better than {y}", "write {x} about {y}", "what colour is a {x}", "do you like {x}",
+    "what is the {x} of {y}", "who {x} the {y}", "how long should I {x} a {y}",
+    "explain how {x} {y}", "draft a {x} for my {y}", "where can I {x} a {y}",
+    "when did the {x} {y}", "why does {x} {y}", "who holds the {x} in {y}",
+    "which {x} is the {y} of {x}", "compose a {x} on {y}", "suggest a nice {x} near the {y}",
+    "what's the {x} point of {y}", "how do I {x} my {y}", "tell me about {x} and {y}",
+    "in which year did {x} {y}", "render {x} in {y}", "what does {x} mean in {y}",
+    "how many {x} are in a {y}", "how old is the {x}", "is {x} better than {y}",
+    "write {x} about {y}", "what colour is a {x}", "do you like {x}",
 ]  # fmt: skip
-_NOUNS = ("egg record jump script photo restaurant harbour aunt uncle birthday greeting leaf verse opera wall town seat government river bridge doctor nurse teacher "
-          "lawyer dentist kitchen spoon fork knife bread cheese wine beer tea milk sugar salt pepper potato tomato onion carrot lemon banana grape plum cherry "
-          "shirt coat dress hat shoe sock glove ring necklace clock lamp table chair sofa carpet curtain mirror brush soap towel bath shower garden fence gate road street "
-          "train bus ship plane ticket suitcase passport hotel beach island mountain valley desert forest lake ocean storm snow ice fire smoke dust gold silver iron copper "
-          "mercury oxygen carbon planet comet galaxy rocket astronaut king queen prince castle sword shield war peace treaty law court judge police thief prison money bank "
-          "coin tax market shop price job salary holiday school exam book letter poem novel author painter painting museum theatre film actor song singer guitar piano violin "
-          "drum dance sport football tennis chess game player goal team medal horse cow pig sheep goat hen duck goose wolf bear fox lion eagle frog snake bee ant spider "
-          "heart blood bone skin tooth eye ear nose mouth hand foot brain fever cough medicine hospital baby child boy girl wife husband brother sister cousin neighbour dog cat").split()  # fmt: skip
-_VERBS = "boil cook bake fry roast paint draw build repair wash clean sell buy grow plant feed ride climb swim cross win lose write sing play invent discover treat cure".split()
+_NOUNS = """
+    egg record jump script photo restaurant harbour aunt uncle birthday greeting leaf verse
+    opera wall town seat government river bridge doctor nurse teacher lawyer dentist kitchen
+    spoon fork knife bread cheese wine beer tea milk sugar salt pepper potato tomato onion
+    carrot lemon banana grape plum cherry shirt coat dress hat shoe sock glove ring necklace
+    clock lamp table chair sofa carpet curtain mirror brush soap towel bath shower garden fence
+    gate road street train bus ship plane ticket suitcase passport hotel beach island mountain
+    valley desert forest lake ocean storm snow ice fire smoke dust gold silver iron copper
+    mercury oxygen carbon planet comet galaxy rocket astronaut king queen prince castle sword
+    shield war peace treaty law court judge police thief prison money bank coin tax market shop
+    price job salary holiday school exam book letter poem novel author painter painting museum
+    theatre film actor song singer guitar piano violin drum dance sport football tennis chess
+    game player goal team medal horse cow pig sheep goat hen duck goose wolf bear fox lion eagle
+    frog snake bee ant spider heart blood bone skin tooth eye ear nose mouth hand foot brain
+    fever cough medicine hospital baby child boy girl wife husband brother sister cousin
+    neighbour dog cat
+""".split()  # noqa: SIM905 (a list literal would be a page long)
+_VERBS = """
+    boil cook bake fry roast paint draw build repair wash clean sell buy grow plant feed ride
+    climb swim cross win lose write sing play invent discover treat cure
+""".split()  # noqa: SIM905 (a list literal would be a page long)
+
+_SYLLABLES = """
+    ba cra den fin gro hin jor ka lum mer nos pli qua rin sto tel vor wex yol zan
+""".split()  # noqa: SIM905
 
 
 def _strange(rng: random.Random) -> str:
     if rng.random() < 0.25:
-        parts = "ba cra den fin gro hin jor ka lum mer nos pli qua rin sto tel vor wex yol zan".split()
-        return "".join(rng.choice(parts) for _ in range(rng.randint(2, 3)))
+        return "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 3)))
     return rng.choice(_NOUNS if rng.random() < 0.75 else _VERBS)
 
 

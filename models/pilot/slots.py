@@ -71,12 +71,12 @@ def named_turns(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
     """
     name = model_name(rng)
     turns = []
-    for i, (command, verbs) in enumerate(rng.sample(_DO, count)):
+    for i, (form, verbs) in enumerate(rng.sample(_DO, count)):
         said = "it" if i and rng.random() < 0.75 else name
         ask = rng.choice(_HOW) + rng.choice(verbs).replace("M", said, 1)
         if i and rng.random() < 0.5:
             ask = rng.choice(["and ", "ok, and ", "then ", "and now ", "next: ", "also, "]) + ask
-        command = f"`stoker {command.replace('M', name)}`"
+        command = f"`stoker {form.replace('M', name)}`"
         turns.append((ask, f"Run {command}.", command))
     return turns
 

@@ -125,45 +125,100 @@ SYNONYMS: dict[str, list[str]] = {
 }  # fmt: skip
 
 _MORE_SYNONYMS = {
-    "see": "observe,survey,inspect,verify,discover,read,watch,view", "show": "reveal,report,expose,enumerate,spell out,name",
+    "see": "observe,survey,inspect,verify,discover,read,watch,view",
+    "show": "reveal,report,expose,enumerate,spell out,name",
     "list": "enumerate,survey,name,report,overview of,catalogue",
-    "delete": "eradicate,scrap,unlink,destroy,clear,eliminate,toss,bin,zap", "remove": "eradicate,scrap,destroy,clear,toss,bin,strip,banish",
-    "download": "procure,collect,transfer,secure,load down,copy over", "pull": "procure,collect,acquire,draw,copy",
-    "push": "deposit,submit,ship,deploy,contribute,distribute", "publish": "ship,distribute,deploy,submit,deposit",
-    "run": "invoke,spin up,activate,call up,play with,serve,boot", "start": "spin up,activate,initiate,bring to life,trigger,switch on,set going,run",
-    "stop": "cancel,abort,cease,deactivate,switch off,break,stop,disable,interrupt,suspend", "restart": "recycle,cycle,reinitialize,revive,refresh",
-    "leave": "depart,finish,terminate,stop,abandon,sign off from,walk out of", "install": "provision,integrate,introduce,enable,bring",
-    "change": "enlarge,extend,update,customize,tune,rearrange", "set": "raise,extend,enlarge,fix,assign,configure,determine",
-    "check": "audit,scan,confirm,monitor,assess,validate,determine,tell", "find": "detect,identify,track down,turn up,hunt for,see",
+    "delete": "eradicate,scrap,unlink,destroy,clear,eliminate,toss,bin,zap",
+    "remove": "eradicate,scrap,destroy,clear,toss,bin,strip,banish",
+    "download": "procure,collect,transfer,secure,load down,copy over",
+    "pull": "procure,collect,acquire,draw,copy",
+    "push": "deposit,submit,ship,deploy,contribute,distribute",
+    "publish": "ship,distribute,deploy,submit,deposit",
+    "run": "invoke,spin up,activate,call up,play with,serve,boot",
+    "start": "spin up,activate,initiate,bring to life,trigger,switch on,set going,run",
+    "stop": "cancel,abort,cease,deactivate,switch off,break,stop,disable,interrupt,suspend",
+    "restart": "recycle,cycle,reinitialize,revive,refresh",
+    "leave": "depart,finish,terminate,stop,abandon,sign off from,walk out of",
+    "install": "provision,integrate,introduce,enable,bring",
+    "change": "enlarge,extend,update,customize,tune,rearrange",
+    "set": "raise,extend,enlarge,fix,assign,configure,determine",
+    "check": "audit,scan,confirm,monitor,assess,validate,determine,tell",
+    "find": "detect,identify,track down,turn up,hunt for,see",
     "search": "lookup,query,explore,scan", "measure": "evaluate,assess,clock,quantify,estimate",
-    "save": "pack up,bundle,preserve,dump,back up,stash", "use": "exploit,utilise,run,deal with,leverage,handle",
-    "explain": "outline,define,illustrate,sketch,summarize,interpret", "slow": "lazy,sluggish,taking long,taking ages,not quick,lagging",
-    "big": "massive,enormous,sizable,giant,bulky", "small": "mini,minimal,modest,short,slim", "fast": "swift,snappy,performant,brisk",
-    "best": "favourite,smartest,finest,wisest,good,decent,proper", "machine": "host,node,rig,Mac,tower,equipment,environment,setup,platform",
-    "computer": "host,node,rig,Mac,tower", "disk": "SSD,volume,partition,hard disk,filesystem,medium", "folder": "dir,tree,spot,area,subfolder,location",
-    "memory": "RAM,main memory,video memory,working memory,gigabytes", "GPU": "graphics unit,graphics hardware,GPU card,video adapter,graphics chip",
-    "CPU": "processor cores,main processor,CPU cores,plain processor", "daemon": "background job,server process,stoker service,stoker server,process,demon",
-    "command": "syntax,command line,keyword,verb,statement,terminal command", "engine": "inference backend,inference software,executor,inference server,driver",
-    "engines": "inference backends,inference servers,executors,drivers", "model": "LLM,checkpoint,AI,transformer,assistant,gpt,brain",
-    "models": "LLMs,checkpoints,AIs,transformers,assistants,gpts", "registry": "repository,registry server,artifact store,image registry",
-    "problem": "crash,malfunction,defect,mishap,mess,bug", "error": "exception,crash,alert,warning,complaint", "answer": "generation,output,speech,stream,talk,text",
-    "chat": "talk,interactive mode,interactive session,console", "message": "question,query,paragraph,note,entry", "address": "location,place,base,target,link,host",
-    "URL": "web address,location,base address,HTTP address,host", "variable": "env variable,environment value,setting", "data": "words,prompts,secrets,documents,chats,files,texts",
-    "quantization": "bit width,compression level,quantisation level,q level", "format": "layout,file kind,container format,extension", "users": "guests,employees,students,persons,folks,consumers",
-    "requests": "inquiries,sessions,tasks,jobs,chats", "concurrent": "overlapping,in parallel,at the same moment", "full": "exhausted,used up,out of space,stuffed,overflowing",
-    "broken": "bad,invalid,spoiled,damaged beyond repair,unusable,rotten", "loaded": "resident,live,in use,present in memory,occupying memory,hot",
-    "now": "presently,these days,as of now,this second,today", "need": "demand,depend upon,call for,insist on", "unload": "release,evict,free,expel,drop,flush",
-    "free": "release,reclaim,liberate,recover,clean", "tag": "label,alias,mark,name", "version": "release,build,edition,revision", "speed": "throughput,pace,velocity,rate,performance,quickness",
-    "private": "confidential,secret,safe,protected,secure", "offline": "disconnected,without connection,without a router,off the grid,with no web access", "internet": "web,network,wifi,connection,net",
-    "unloaded": "evicted,released,dropped,freed,removed from memory,kicked out,expelled", "idle": "unused,inactive,sleeping,untouched,quiet", "written": "programmed,coded,implemented,developed,created",
-    "supported": "accepted,possible,usable,recognized,allowed,compatible", "support": "accept,handle,understand,recognize,allow,speak", "work": "function,operate,run,succeed,go",
-    "stored": "saved,kept,put,placed,held,located,archived", "layers": "blocks,model layers,parts", "fit": "go,squeeze,have room,find room,be accommodated", "fits": "goes,has room,finds room,matches",
-    "interrupted": "cut off,aborted,halted,disrupted,broken off,killed", "damaged": "corrupted,faulty,tampered with,spoilt,harmed,invalid", "verify": "validate,confirm,audit,scan,prove",
-    "default": "standard,preset,normal,usual,automatic", "bigger": "larger,greater,stronger,smarter,more powerful", "smaller": "tinier,lighter,littler,more compact", "connect": "attach,link up,hook up,talk,plug in,join",
-    "reach": "contact,access,find,get to,call", "crash": "die,break,fall over,abort,explode", "crashes": "dies,breaks,falls over,aborts,explodes", "fails": "breaks,dies,goes wrong,refuses,aborts", "package": "pack,bundle,wrap,convert,assemble",
-    "suggest": "advise,propose,recommend,name", "team": "department,group,crew,company", "wrong": "off,broken,odd,strange,amiss,not right", "many": "lots of,a lot of,dozens of,hundreds of,plenty of,numerous",
-    "difference": "comparison,differences", "several": "multiple,many,a few,more than one", "lines": "rows,paragraphs,line breaks", "details": "particulars,facts,information,properties,data", "context": "context window,prompt space,attention window,window",
-}
+    "save": "pack up,bundle,preserve,dump,back up,stash",
+    "use": "exploit,utilise,run,deal with,leverage,handle",
+    "explain": "outline,define,illustrate,sketch,summarize,interpret",
+    "slow": "lazy,sluggish,taking long,taking ages,not quick,lagging",
+    "big": "massive,enormous,sizable,giant,bulky", "small": "mini,minimal,modest,short,slim",
+    "fast": "swift,snappy,performant,brisk",
+    "best": "favourite,smartest,finest,wisest,good,decent,proper",
+    "machine": "host,node,rig,Mac,tower,equipment,environment,setup,platform",
+    "computer": "host,node,rig,Mac,tower",
+    "disk": "SSD,volume,partition,hard disk,filesystem,medium",
+    "folder": "dir,tree,spot,area,subfolder,location",
+    "memory": "RAM,main memory,video memory,working memory,gigabytes",
+    "GPU": "graphics unit,graphics hardware,GPU card,video adapter,graphics chip",
+    "CPU": "processor cores,main processor,CPU cores,plain processor",
+    "daemon": "background job,server process,stoker service,stoker server,process,demon",
+    "command": "syntax,command line,keyword,verb,statement,terminal command",
+    "engine": "inference backend,inference software,executor,inference server,driver",
+    "engines": "inference backends,inference servers,executors,drivers",
+    "model": "LLM,checkpoint,AI,transformer,assistant,gpt,brain",
+    "models": "LLMs,checkpoints,AIs,transformers,assistants,gpts",
+    "registry": "repository,registry server,artifact store,image registry",
+    "problem": "crash,malfunction,defect,mishap,mess,bug",
+    "error": "exception,crash,alert,warning,complaint",
+    "answer": "generation,output,speech,stream,talk,text",
+    "chat": "talk,interactive mode,interactive session,console",
+    "message": "question,query,paragraph,note,entry",
+    "address": "location,place,base,target,link,host",
+    "URL": "web address,location,base address,HTTP address,host",
+    "variable": "env variable,environment value,setting",
+    "data": "words,prompts,secrets,documents,chats,files,texts",
+    "quantization": "bit width,compression level,quantisation level,q level",
+    "format": "layout,file kind,container format,extension",
+    "users": "guests,employees,students,persons,folks,consumers",
+    "requests": "inquiries,sessions,tasks,jobs,chats",
+    "concurrent": "overlapping,in parallel,at the same moment",
+    "full": "exhausted,used up,out of space,stuffed,overflowing",
+    "broken": "bad,invalid,spoiled,damaged beyond repair,unusable,rotten",
+    "loaded": "resident,live,in use,present in memory,occupying memory,hot",
+    "now": "presently,these days,as of now,this second,today",
+    "need": "demand,depend upon,call for,insist on",
+    "unload": "release,evict,free,expel,drop,flush",
+    "free": "release,reclaim,liberate,recover,clean", "tag": "label,alias,mark,name",
+    "version": "release,build,edition,revision",
+    "speed": "throughput,pace,velocity,rate,performance,quickness",
+    "private": "confidential,secret,safe,protected,secure",
+    "offline": "disconnected,without connection,without a router,off the grid,with no web access",
+    "internet": "web,network,wifi,connection,net",
+    "unloaded": "evicted,released,dropped,freed,removed from memory,kicked out,expelled",
+    "idle": "unused,inactive,sleeping,untouched,quiet",
+    "written": "programmed,coded,implemented,developed,created",
+    "supported": "accepted,possible,usable,recognized,allowed,compatible",
+    "support": "accept,handle,understand,recognize,allow,speak",
+    "work": "function,operate,run,succeed,go",
+    "stored": "saved,kept,put,placed,held,located,archived", "layers": "blocks,model layers,parts",
+    "fit": "go,squeeze,have room,find room,be accommodated",
+    "fits": "goes,has room,finds room,matches",
+    "interrupted": "cut off,aborted,halted,disrupted,broken off,killed",
+    "damaged": "corrupted,faulty,tampered with,spoilt,harmed,invalid",
+    "verify": "validate,confirm,audit,scan,prove",
+    "default": "standard,preset,normal,usual,automatic",
+    "bigger": "larger,greater,stronger,smarter,more powerful",
+    "smaller": "tinier,lighter,littler,more compact",
+    "connect": "attach,link up,hook up,talk,plug in,join",
+    "reach": "contact,access,find,get to,call", "crash": "die,break,fall over,abort,explode",
+    "crashes": "dies,breaks,falls over,aborts,explodes",
+    "fails": "breaks,dies,goes wrong,refuses,aborts",
+    "package": "pack,bundle,wrap,convert,assemble", "suggest": "advise,propose,recommend,name",
+    "team": "department,group,crew,company", "wrong": "off,broken,odd,strange,amiss,not right",
+    "many": "lots of,a lot of,dozens of,hundreds of,plenty of,numerous",
+    "difference": "comparison,differences", "several": "multiple,many,a few,more than one",
+    "lines": "rows,paragraphs,line breaks",
+    "details": "particulars,facts,information,properties,data",
+    "context": "context window,prompt space,attention window,window",
+}  # fmt: skip
 for _word, _others in _MORE_SYNONYMS.items():
     SYNONYMS.setdefault(_word, []).extend(_others.split(","))
 
@@ -243,31 +298,39 @@ def surround(text: str, rng: random.Random) -> str:
         return f"{text.rstrip('?')}{joint}{rng.choice(_TAILS)}"
     return text
 
+
 # Words that carry no question of their own: the model learns to look past them.
-_FILLERS = (
-    "actually really just simply maybe perhaps probably kindly quickly properly exactly basically please now today "
-    "tell give want need wish like would could should may might must can will shall let make get take put have "
-    "keep know think say ask wonder figure guess suppose assume mean consider understand imagine expect prefer hope "
-    "thing things stuff way ways manner approach method trick option options possibility place time moment point "
-    "matter case situation question word words name term idea detail details bit lot kind sort type part side end "
-    "syntax line entry step steps procedure instruction tool utility feature function setting thing program software "
-    "good great nice easy simple quick proper correct right wrong new old own certain specific particular given whole "
-    "some any every each all both such same other one two first last next previous main local current available "
-    "what which who where when why how whether if that this these those there here it its my your our their me you us "
-    "do does did done is are was were be been being has had of for to from by with on in at into onto over under about "
-    "after before while until since because so then than but or and not also too very much more most less only even "
-    "still already yet again always never often sometimes usually suddenly finally currently anyway somehow somewhere "
-    "someone somebody anyone anybody people friend colleague boss team company office home desk school student person "
-    "happen happens work works go goes going come comes turn try tries call calls type enter press choose pick decide "
-    "required necessary possible allowed supposed meant able sure clear unsure curious confused stuck lost tired busy "
-    "result effect reason purpose goal job task role meaning advice hint tip example answer help support information "
-    "me, well, look, hey, ok, um hmm huh alright fine cool thanks sorry honestly frankly generally technically"
-).split()
-_BITS = "ba be bo cra da den dri el fa fin ga gro ha hin im jo ka ker la lin ma mor na ner o pa pre qui ra ri sa sho ta tri u va ver wa wi xe ya zo"
+_FILLERS = """
+    actually really just simply maybe perhaps probably kindly quickly properly exactly basically
+    please now today tell give want need wish like would could should may might must can will
+    shall let make get take put have keep know think say ask wonder figure guess suppose assume
+    mean consider understand imagine expect prefer hope thing things stuff way ways manner
+    approach method trick option options possibility place time moment point matter case
+    situation question word words name term idea detail details bit lot kind sort type part side
+    end syntax line entry step steps procedure instruction tool utility feature function setting
+    thing program software good great nice easy simple quick proper correct right wrong new old
+    own certain specific particular given whole some any every each all both such same other one
+    two first last next previous main local current available what which who where when why how
+    whether if that this these those there here it its my your our their me you us do does did
+    done is are was were be been being has had of for to from by with on in at into onto over
+    under about after before while until since because so then than but or and not also too very
+    much more most less only even still already yet again always never often sometimes usually
+    suddenly finally currently anyway somehow somewhere someone somebody anyone anybody people
+    friend colleague boss team company office home desk school student person happen happens
+    work works go goes going come comes turn try tries call calls type enter press choose pick
+    decide required necessary possible allowed supposed meant able sure clear unsure curious
+    confused stuck lost tired busy result effect reason purpose goal job task role meaning
+    advice hint tip example answer help support information me, well, look, hey, ok, um hmm huh
+    alright fine cool thanks sorry honestly frankly generally technically
+""".split()  # noqa: SIM905 (a list literal would be a page long)
+_BITS = """
+    ba be bo cra da den dri el fa fin ga gro ha hin im jo ka ker la lin ma mor na ner o pa pre
+    qui ra ri sa sho ta tri u va ver wa wi xe ya zo
+""".split()  # noqa: SIM905 (a list literal would be a page long)
 
 
 def soup(text: str, rng: random.Random) -> str:
-    """`text` with its small words thinned out and strange ones strewn in: what is left must carry the question."""
+    """`text` with its small words thinned out and strange ones strewn in; the rest carries it."""
     out = []
     keep, strew = rng.choice([0.15, 0.4, 0.8]), rng.choice([0.15, 0.35, 0.6])
     for word in text.rstrip("?.!").split(" "):
@@ -282,7 +345,7 @@ def soup(text: str, rng: random.Random) -> str:
 
 def _strange(rng: random.Random) -> str:
     if rng.random() < 0.12:
-        return "".join(rng.choice(_BITS.split()) for _ in range(rng.randint(2, 3)))
+        return "".join(rng.choice(_BITS) for _ in range(rng.randint(2, 3)))
     return rng.choice(_FILLERS)
 
 
