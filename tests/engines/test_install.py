@@ -65,7 +65,9 @@ def shop(tmp_path: Path) -> Workshop:
 
 
 async def test_steps_then_test_then_switch(shop: Workshop) -> None:
-    build = shop.python("compiling", "print('[ 50%] Building'); print('[100%] Linking')")
+    build = shop.python(
+        "compiling", "print('[ 50%] Building'); print('[ 50%] Building y'); print('[100%] Linking')"
+    )
     assert await shop.install(build) == "native-b1"
     assert [(s.step, s.percent) for s in shop.states] == [
         ("making it", None), ("linking", None), ("compiling", None),
@@ -164,6 +166,7 @@ async def test_a_real_environment_survives_being_moved(shop: Workshop, tmp_path:
         ("  [100%] Linking CXX static library", 100),  # pip indents what a build says
         ("[7/28] Building CXX object x.o", 25),
         ("[999%] no", 100),
+        ("[1/1] Cythonizing x.pyx", None),
         ("Collecting x", None),
         ("progress [ 12%] in the middle", None),
     ],

@@ -29,6 +29,7 @@ _PERCENT: Final = re.compile(r"^\s*\[ *(\d{1,3})%\] ")
 _OF: Final = re.compile(r"^\s*\[(\d+)/(\d+)\] ")
 _SAYS_WHY: Final = re.compile(r"\berror\b|ERROR|fatal|No space left|Killed|not found", re.ASCII)
 _QUOTED: Final = 4
+_MANY: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,14 @@ class Installer:
         logger.info("engine installation engine=%s step=%r", recipe.engine, step.title)
         notify(State(step.title))
 
+        said: int | None = None
+
         def heard(line: str) -> None:
+            nonlocal said
             logger.debug("%s: %s", recipe.engine, line)
             percent = percent_of(line)
-            if percent is not None:
+            if percent is not None and percent != said:
+                said = percent
                 notify(State(step.title, percent))
 
         tail = LineTail(heard)
@@ -123,8 +128,9 @@ def percent_of(line: str) -> int | None:
     """How far a build is, from a line of make (`[ 42%] Building`) or ninja (`[3/7] Building`)."""
     if match := _PERCENT.match(line):
         return min(int(match[1]), 100)
-    if match := _OF.match(line):
-        return min(100 * int(match[1]) // max(int(match[2]), 1), 100)
+    match = _OF.match(line)
+    if match and int(match[2]) >= _MANY:  # a handful of files is not what takes the time
+        return min(100 * int(match[1]) // int(match[2]), 100)
     return None
 
 
