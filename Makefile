@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check bench clean help
+.PHONY: run test test-engines check bench clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run    set up, start the daemon, let the bundled model answer one question"
 	@echo "make test   set up and run all tests"
+	@echo "make test-engines  compile llama.cpp, install vLLM, test both (20 minutes, 6 GB)"
 	@echo "make check  lint, types and layer contracts"
 	@echo "make bench  measure, print ratios"
 
@@ -30,6 +31,10 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Not part of `test`: it compiles for ten minutes and downloads gigabytes.
+test-engines: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/real_engines
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
