@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -42,7 +42,7 @@ class Records(msgspec.Struct):
 
     count: int
     model: str
-    config: dict[str, object]
+    config: dict[str, Any]
     records: list[Record]
 
 

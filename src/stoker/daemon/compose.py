@@ -23,6 +23,7 @@ from stoker.api import (
 )
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
+from stoker.api.openapi import DocsRoutes
 from stoker.api.origins import Policy
 from stoker.api.requests import RequestRoutes
 from stoker.api.responses import ResponsesRoutes, ResponseStore
@@ -144,6 +145,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 HealthRoutes(library, scheduler, upstreams),
                 MetricsRoutes(metrics, scheduler, upstreams),
                 recorder,
+                DocsRoutes(),
                 LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
             )
             yield Daemon(app, scheduler)
