@@ -22,11 +22,14 @@ _ALLOWED_WORDS: Final = """
     --disable-custom-all-reduce --disable-sliding-window --tokenizer-mode --max-logprobs
     --load-format --disable-log-stats --safetensors-load-strategy
     --enable-auto-tool-choice --tool-call-parser --reasoning-parser --return-tokens-as-token-ids
-    --chat-template-content-format --response-role --generation-config --convert --runner
+    --chat-template-content-format --response-role --convert --runner
     --enable-prompt-tokens-details --enable-force-include-usage --limit-mm-per-prompt
-    --mm-processor-kwargs --optimization-level -O --long-prefill-token-threshold
+    --optimization-level --long-prefill-token-threshold
 """
 ALLOWED: Final = frozenset(_ALLOWED_WORDS.split())
+
+_TEXT: Final = frozenset({"--limit-mm-per-prompt"})
+"""Flags whose value is JSON, such as `{"image": 2}`: kinds of media and numbers, no names."""
 
 FLAG_KEYS: Final = {
     "max_model_len": "--max-model-len",
@@ -48,7 +51,7 @@ def vllm_flags(flags: Sequence[str]) -> tuple[str, ...]:
         if not token.startswith("-") or _NUMBER.fullmatch(token):
             if not arguments:
                 raise InvalidSetting(f'runtime flags must begin with a flag, not with "{token}"')
-            _check_value(token, token)
+            _check_value(arguments, token, token)
             arguments.append(token)
             continue
         name, equals, value = token.partition("=")
@@ -66,7 +69,7 @@ def vllm_flags(flags: Sequence[str]) -> tuple[str, ...]:
                     f"invalid flag \"{token}\": value cannot start with '-' "
                     "unless followed by a digit"
                 )
-            _check_value(value, token)
+            _check_value(arguments, value, token)
             arguments.append(value)
     return tuple(arguments)
 
@@ -103,8 +106,8 @@ def _number(key: str, value: object) -> str:
     return str(value)
 
 
-def _check_value(value: str, token: str) -> None:
-    if not value.lstrip().startswith("{") and ("/" in value or "\\" in value):
+def _check_value(before: Sequence[str], value: str, token: str) -> None:
+    if before[-1] not in _TEXT and ("/" in value or "\\" in value):
         raise InvalidSetting(
             f"invalid runtime flag \"{token}\": paths are not allowed (contains '/' or '\\\\')"
         )
