@@ -25,7 +25,7 @@ async def test_the_most_downloaded_first(hub: HubClient, server: HubServer) -> N
 
 async def test_errors_speak_of_searching(hub: HubClient, server: HubServer) -> None:
     server.on("/api/models?", Answer(500), times=9)
-    with pytest.raises(HubError, match=r"failed to search on Hugging Face: .* status 500"):
+    with pytest.raises(HubError, match=r"the hub's list of models: .* status 500"):
         await hub.search("x")
 
 
@@ -34,5 +34,10 @@ def test_query_and_answer() -> None:
         "api/models?search=a%26b&filter=gguf&sort=downloads&direction=-1&limit=1000&expand="
     )
     assert parse_found(b'[{"id":"a/b","private":true},{"id":"c/d","pipeline_tag":null}]')
+    (row,) = parse_found(
+        b'[{"id":"a/b","pipeline_tag":"text-generation","usedStorage":7,'
+        b'"tags":["gguf","text-generation","license:mit","qwen2","chat","third"]}]'
+    )
+    assert (row.topics, row.size, row.formats) == (("qwen2", "chat"), 7, ("gguf",))
     with pytest.raises(ParseError):
         parse_found(b"{}")

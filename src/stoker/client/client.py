@@ -27,6 +27,7 @@ from stoker.wire.manage import (
     Unloaded,
     Version,
 )
+from stoker.wire.search import SearchAnswer
 
 T = TypeVar("T")
 
@@ -59,6 +60,11 @@ class Client:
     def inspect_openai(self, name: str) -> OpenAIModel:
         """One model as OpenAI clients see it."""
         return self._get(f"/engines/v1/models/{_path(name)}", OpenAIModel)
+
+    def search(self, term: str, *, limit: int, source: str) -> SearchAnswer:
+        """Models on Docker Hub and Hugging Face."""
+        query = {"q": term, "limit": str(limit), "source": source}
+        return self._decode(self._http.call("GET", "/search", query=query), SearchAnswer)
 
     def pull(self, name: str, *, bearer_token: str = "") -> Iterator[Progress]:
         """Pull a model; the last record has type `success`."""

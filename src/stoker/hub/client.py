@@ -81,7 +81,7 @@ class HubClient:
         Raises AuthRequired, RateLimited, Unreachable, HubError, ParseError.
         """
         endpoint = self._options.endpoint
-        errand = Errand("failed to search on Hugging Face", endpoint, self._token(token))
+        errand = Errand("the hub's list of models", endpoint, self._token(token))
         query = query_of(term, limit=limit, gguf_only=gguf_only)
         url = URL(f"{endpoint}/{query}", encoded=True)
         data, _ = await self._asker(errand).metadata(url, MAX_ANSWER)

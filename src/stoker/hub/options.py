@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from yarl import URL
-
 from stoker.base.errors import HubError, InvalidSetting
+from stoker.net.hosts import is_plain_url
 from stoker.net.options import NetOptions, net_options_of
 from stoker.net.retry import RetryPolicy
 from stoker.net.service import Service
@@ -71,21 +70,12 @@ def options_of(environ: Mapping[str, str] | None = None) -> HubOptions:
 
 def checked_endpoint(text: str) -> str:
     """The endpoint without a trailing slash. Raises InvalidSetting for no http(s) URL."""
-    if not _is_plain(text):
+    if not is_plain_url(text):
         raise InvalidSetting(
             "HF_ENDPOINT is no plain http or https URL",
             hint=f"unset it for {DEFAULT_ENDPOINT}, or give a mirror like https://hf.example.com",
         )
     return text.rstrip("/")
-
-
-def _is_plain(text: str) -> bool:
-    try:
-        url = URL(text)
-        usable = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
-    except ValueError:
-        return False
-    return usable and not (url.user or url.password or url.query_string or url.fragment)
 
 
 def find_token(env: Mapping[str, str]) -> Token | None:

@@ -1,5 +1,6 @@
 """Looking for models on the hub. Pure: the query and its answer."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -13,14 +14,20 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 MAX_ROWS: Final = 1000
 """The hub's own limit for one page."""
 _MAX_TERM: Final = 200
+_TOPICS: Final = 2
+_NO_TOPIC: Final = frozenset({"gguf", "safetensors", "transformers", "pytorch", "en"})
 _FIELDS: Final = (
     "downloads", "gated", "lastModified", "likes", "pipeline_tag", "private", "tags",
+    "usedStorage",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """One hit. `formats` are those of `gguf` and `safetensors` that the hub has tagged it with."""
+    """One hit. `formats` are those of `gguf` and `safetensors` that the hub has tagged it with.
+
+    `topics` are a few of the other tags, `size` the bytes of the whole repository, 0 if unknown.
+    """
 
     name: str
     task: str
@@ -29,6 +36,8 @@ class FoundModel:
     likes: int
     gated: bool
     modified: str
+    topics: tuple[str, ...] = ()
+    size: int = 0
 
 
 class _WireModel(msgspec.Struct):
@@ -40,6 +49,7 @@ class _WireModel(msgspec.Struct):
     gated: Any = False
     private: bool = False
     lastModified: str = ""  # noqa: N815  # the wire's name
+    usedStorage: int = 0  # noqa: N815
 
 
 def query_of(term: str, *, limit: int, gguf_only: bool) -> str:
@@ -75,7 +85,15 @@ def parse_found(data: bytes) -> tuple[FoundModel, ...]:
             likes=row.likes,
             gated=bool(row.gated),
             modified=row.lastModified,
+            topics=_topics(row),
+            size=max(row.usedStorage, 0),
         )
         for row in rows
         if not row.private
     )
+
+
+def _topics(row: _WireModel) -> tuple[str, ...]:
+    """The first tags that say what the model is; those like `license:mit` say other things."""
+    found = (tag for tag in row.tags if ":" not in tag and tag != row.pipeline_tag)
+    return tuple(itertools.islice((tag for tag in found if tag not in _NO_TOPIC), _TOPICS))

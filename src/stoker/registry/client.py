@@ -9,6 +9,7 @@ from yarl import URL
 from stoker.net.names import Names
 from stoker.net.transport import Transport
 from stoker.oci.reference import DEFAULT_REGISTRY, Reference
+from stoker.registry.catalogue import Catalogue, FoundRepository
 from stoker.registry.credentials import BearerFor, Credentials, DockerCredentials, Secret
 from stoker.registry.endpoint import Endpoint, Identity
 from stoker.registry.options import REGISTRY, RegistryOptions, api_host, options_of
@@ -58,6 +59,11 @@ class RegistryClient:
             identity = self._identity_of(BearerFor(host, bearer, self._credentials))
         endpoints = [self._endpoint(name, identity) for name in (*mirrors, host)]
         return Repository(reference, endpoints, book=self._book, options=self._options)
+
+    async def search(self, term: str, *, limit: int) -> tuple[FoundRepository, ...]:
+        """Models on Docker Hub, see `Catalogue.search`."""
+        catalogue = Catalogue(self._transport, URL(self._options.catalogue))
+        return await catalogue.search(term, limit=limit)
 
     def _identity_of(self, credentials: Credentials) -> Identity:
         return Identity(credentials, TokenCache(time.monotonic), self._options.net.trusted_hosts)

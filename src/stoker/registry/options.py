@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from stoker.base.errors import RegistryError
-from stoker.net.hosts import hosts_of
+from stoker.base.errors import InvalidSetting, RegistryError
+from stoker.net.hosts import hosts_of, is_plain_url
 from stoker.net.options import NetOptions, net_options_of
 from stoker.net.reach import Reach, literal_of, reach_of
 from stoker.net.service import Service
@@ -14,6 +14,7 @@ from stoker.net.tls import certificate_directories
 from stoker.oci.reference import DEFAULT_REGISTRY
 from stoker.registry.place import HUB_API_HOST
 
+CATALOGUE: Final = "https://hub.docker.com"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
@@ -35,13 +36,14 @@ class RegistryOptions:
     `insecure` names hosts (`host` or `host:port`) spoken to without TLS; localhost, loopback
     addresses and `*.local` are so anyway unless `certs_d` knows them. The trusted hosts of `net`
     may be named as token realm even by a public registry. `mirrors` are asked before Docker Hub,
-    for pulls only.
+    for pulls only. `catalogue` is Docker Hub's website, which knows what there is.
     """
 
     net: NetOptions = field(default_factory=NetOptions)
     insecure: frozenset[str] = frozenset()
     insecure_all: bool = False
     mirrors: tuple[str, ...] = ()
+    catalogue: str = CATALOGUE
     # Per upload request: larger than S3's smallest part (5 MiB), small enough to lose.
     upload_chunk: int = 8 * 1024 * 1024
 
@@ -59,7 +61,7 @@ class RegistryOptions:
 
 
 def options_of(environ: Mapping[str, str] | None = None) -> RegistryOptions:
-    """The options that these environment variables select."""
+    """The options that these environment variables select. Raises InvalidSetting."""
     env = os.environ if environ is None else environ
     insecure = env.get("INSECURE_REGISTRY", "").strip().lower()
     return RegistryOptions(
@@ -67,6 +69,7 @@ def options_of(environ: Mapping[str, str] | None = None) -> RegistryOptions:
         insecure=frozenset() if insecure in _TRUE | _FALSE else hosts_of(insecure),
         insecure_all=insecure in _TRUE,
         mirrors=_mirrors(env.get("MODEL_RUNNER_REGISTRY_MIRRORS", "")),
+        catalogue=_catalogue(env.get("STOKER_DOCKER_HUB", "").strip() or CATALOGUE),
     )
 
 
@@ -80,6 +83,14 @@ def host_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def _catalogue(text: str) -> str:
+    if not is_plain_url(text):
+        raise InvalidSetting(
+            "STOKER_DOCKER_HUB is no plain http or https URL", hint=f"unset it for {CATALOGUE}"
+        )
+    return text.rstrip("/")
 
 
 def _mirrors(text: str) -> tuple[str, ...]:
