@@ -47,6 +47,8 @@ GROUPS: Final = (
         Command("rm", "Remove models", "MODEL...", 1, None),
         Command("import", "Take models from files and other programs", "PATH [NAME]", 1, 2,
                 file="import_"),
+        Command("plan", "What a model would take of this machine's memory", "MODEL", 1, 1),
+        Command("recommend", "Which models or quantizations fit this machine", "[MODEL]", 0, 1),
         Command("verify", "Are all bytes of the models what they were?", "[MODEL]", 0, 1,
                 ("fsck",)),
         Command("prune", "Free what no model needs"),
@@ -57,6 +59,8 @@ GROUPS: Final = (
     )),
     Group("Service", (
         Command("status", "Is it running, and which engines are there?"),
+        Command("why", "Why models were loaded, stopped or refused", "[MODEL]", 0, 1),
+        Command("doctor", "Is this machine set up well for models?"),
         Command("logs", "What it wrote to its log"),
         Command("serve", "Run it in this terminal"),
         Command("start-runner", "Start it in the background", file="runner"),

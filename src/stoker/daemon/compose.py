@@ -25,6 +25,7 @@ from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.openapi import DocsRoutes
 from stoker.api.origins import Policy
+from stoker.api.plan import PlanRoutes
 from stoker.api.requests import RequestRoutes
 from stoker.api.responses import ResponsesRoutes, ResponseStore
 from stoker.api.runners import RunnerRoutes
@@ -37,6 +38,8 @@ from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
 from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
+from stoker.engines.devices import EngineDevices
+from stoker.engines.llamacpp_program import find_program
 from stoker.engines.registry import known_engines
 from stoker.engines.rollback import Rollback
 from stoker.engines.workshop import Workshop, kinds
@@ -46,7 +49,9 @@ from stoker.hardware.detect import Room
 from stoker.hardware.host import usable_cores, usable_memory
 from stoker.hub import HubClient
 from stoker.library import Library
+from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
+from stoker.library.machine import Machine
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
@@ -78,9 +83,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
     environ = _environ(config)
+    room = Room(paths.run)
     budget = config.memory_budget or int(usable_memory() * _SHARE)
     builds = Builds(paths.engines)
     engines = known_engines(environ, builds=builds, threads=usable_cores())
+    devices = EngineDevices(partial(find_program, environ, builds))
+    facts = FactsReader()
+    planner = RunPlanner(settings, facts, budget=budget, devices=devices)
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
     await asyncio.to_thread(reap_orphans, paths.run)
@@ -91,7 +100,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Upstreams() as upstreams,
             Scheduler(
                 core=Core(memory_budget=budget),
-                room=Room(paths.run),
+                room=room,
                 engines=engines,
                 launcher=Rollback(LocalLauncher(), builds),
                 run_dir=paths.run,
@@ -104,7 +113,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
         ):
             gateway = Gateway(
                 resolver=library,
-                planner=RunPlanner(settings, FactsReader(), budget=budget),
+                planner=planner,
                 scheduler=scheduler,
                 engines=engines,
                 upstreams=upstreams,
@@ -141,6 +150,16 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                         builds, paths.engines, paths.cache / "engines", environ, kinds(pilot_file())
                     ),
                     jobs=jobs,
+                ),
+                PlanRoutes(
+                    library=library,
+                    planner=planner,
+                    planning=Planning(facts, Machine(budget, room, devices)),
+                    scheduler=scheduler,
+                    engines=engines,
+                    devices=devices,
+                    budget=budget,
+                    place=paths.models,
                 ),
                 HealthRoutes(library, scheduler, upstreams),
                 MetricsRoutes(metrics, scheduler, upstreams),

@@ -1,6 +1,6 @@
 """How a model will be run, and what that costs."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from stoker.formats import ModelFacts
 from stoker.library.facts import FactsReader
 from stoker.library.settings import SettingsKey, SettingsStore
 from stoker.oci.digest import Digest
-from stoker.planner.devices import Snapshot
+from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
 from stoker.planner.fit import HOST_MARGIN, Placement, place
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
@@ -22,12 +22,24 @@ _MOST_PLANS: Final = 512
 
 
 class RunPlanner:
-    """Settings and memory of a run. `budget`: bytes of host memory that all models may use."""
+    """Settings and memory of a run. `budget`: bytes of host memory that all models may use.
 
-    def __init__(self, settings: SettingsStore, facts: FactsReader, *, budget: int) -> None:
+    `devices`: the GPUs the engine can use, asked once.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsStore,
+        facts: FactsReader,
+        *,
+        budget: int,
+        devices: Callable[[], Awaitable[tuple[Device, ...]]] | None = None,
+    ) -> None:
         self._settings = settings
         self._facts = facts
-        self._machine = Snapshot(host_total=budget, host_free=budget + HOST_MARGIN)
+        self._budget = budget
+        self._devices = devices
+        self._machine: Snapshot | None = None
         self._plans: dict[tuple[Digest, Options], Placement] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
@@ -46,7 +58,10 @@ class RunPlanner:
             guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
             return settings, Cost(guess)
         options = options_of(model, mode, settings)
-        placement = self._placement(model, options, lambda: self._place(model, facts, options))
+        machine = self._machine = self._machine or await self._empty_machine()
+        placement = self._placement(
+            model, options, lambda: self._place(model, facts, options, machine)
+        )
         if options.context is None:
             settings = replace(settings, context_size=placement.context)
         return settings, Cost(placement.host_bytes, known=True)
@@ -63,8 +78,20 @@ class RunPlanner:
                 self._plans.pop(next(iter(self._plans)))
         return found
 
-    def _place(self, model: ModelSpec, facts: ModelFacts, options: Options) -> Placement:
+    async def _empty_machine(self) -> Snapshot:
+        """As if nothing ran: what does not fit there is refused for good."""
+        found = await self._devices() if self._devices else ()
+        return Snapshot(
+            host_total=self._budget,
+            host_free=self._budget + HOST_MARGIN,
+            devices=tuple(replace(device, free=device.total) for device in found),
+        )
+
+    @staticmethod
+    def _place(
+        model: ModelSpec, facts: ModelFacts, options: Options, machine: Snapshot
+    ) -> Placement:
         try:
-            return place(facts, self._machine, options=options)
+            return place(facts, machine, options=options)
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error

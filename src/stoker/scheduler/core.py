@@ -238,12 +238,16 @@ class Core:
             loading = runner.state is RunnerState.LOADING
             wanted = self._wanted(key)
             asked = runner.unload and (runner.idle or (loading and not wanted))
-            if asked or (runner.idle and not wanted and runner.expires <= now):
-                yield self._stop(key, runner)
+            if asked:
+                why = "the daemon is shutting down" if self.draining else "it was to be unloaded"
+                yield self._stop(key, runner, why)
+            elif runner.idle and not wanted and runner.expires <= now:
+                idle = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
+                yield self._stop(key, runner, idle)
 
-    def _stop(self, key: RunnerKey, runner: Runner) -> Stop:
+    def _stop(self, key: RunnerKey, runner: Runner, why: str) -> Stop:
         runner.state = RunnerState.STOPPING
-        return Stop(key, runner.generation)
+        return Stop(key, runner.generation, why)
 
     def _serve_queue(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -295,7 +299,8 @@ class Core:
         if chosen is None and request.memory > self.limit:
             chosen = tuple(c.key for c in candidates if not c.pinned)
         if chosen:
-            return [self._stop(key, self.runners[key]) for key in chosen]
+            why = f"{request.model.name} needs its memory, and it was used least recently"
+            return [self._stop(key, self.runners[key], why) for key in chosen]
         return []
 
     @property
@@ -344,7 +349,9 @@ class Core:
         generation = Generation(self._generations)
         request = waiting.request
         self.runners[request.key] = Runner(request, generation, waiting.keep_alive)
-        return Start(generation, request)
+        left = max(self.limit - self.memory_used, 0)
+        why = f"{binary_size(left)} of {binary_size(self.limit)} are left for other models"
+        return Start(generation, request, why)
 
     # Records
 

@@ -1,6 +1,6 @@
 """The vocabulary of the scheduler's core: what happens to it and what it asks for. Frozen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
@@ -125,12 +125,16 @@ Event = (
 class Start:
     generation: Generation
     request: RunRequest
+    reason: str = field(default="", compare=False)
+    """For people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
     key: RunnerKey
     generation: Generation
+    reason: str = field(default="", compare=False)
+    """For people."""
 
 
 @dataclass(frozen=True, slots=True)

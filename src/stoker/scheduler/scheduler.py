@@ -21,6 +21,7 @@ from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
 from stoker.scheduler.events import Effect, Event, Generation, RunnerKey, Ticket
+from stoker.scheduler.journal import Journal
 from stoker.scheduler.status import RunnerStatus
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Scheduler:
         self._engine_log = engine_log
         self._watch = watch
         self._room = room
+        self.journal = Journal()
         self._clock = clock
         self._tickets = count(1)
         self._grants: dict[Ticket, asyncio.Future[Lease]] = {}
@@ -152,6 +154,7 @@ class Scheduler:
     def _dispatch(self, event: Event) -> list[Effect]:
         now = self._clock()
         effects = self._core.handle(event, now, self._room_for(event))
+        self.journal.note(event, effects, time.time())
         for effect in effects:
             self._watch(effect)
             self._carry_out(effect)

@@ -1,0 +1,137 @@
+"""`/plan`, `/recommend`, `/why`, `/doctor`: memory and decisions, for people. Ours."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from stoker.api import doctor
+from stoker.api.views import json_response
+from stoker.base.errors import InvalidSetting, StokerError, UserError
+from stoker.engines.spec import Engine
+from stoker.hardware.detect import findings
+from stoker.hardware.host import (
+    available_memory,
+    cpu_features,
+    cpu_name,
+    usable_cores,
+    usable_memory,
+)
+from stoker.library import Library
+from stoker.library.explain import Planning
+from stoker.library.planning import RunPlanner
+from stoker.planner.devices import Device
+from stoker.planner.spec import Mode, ModelSpec
+from stoker.scheduler import Scheduler
+from stoker.wire.plan import Check, Happening
+
+_ENGINE: Final = "llama.cpp"
+
+
+class PlanRoutes:
+    """Questions only: nothing here changes what runs."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        planner: RunPlanner,
+        planning: Planning,
+        scheduler: Scheduler,
+        engines: Mapping[str, Engine],
+        devices: Callable[[], Awaitable[tuple[Device, ...]]],
+        budget: int,
+        place: Path,
+    ) -> None:
+        self._library = library
+        self._planner = planner
+        self._planning = planning
+        self._scheduler = scheduler
+        self._engines = engines
+        self._devices = devices
+        self._budget = budget
+        self._place = place
+
+    def routes(self) -> Iterator[web.AbstractRouteDef]:
+        """The table."""
+        yield web.get("/plan", self.plan)
+        yield web.get("/recommend", self.recommend)
+        yield web.get("/why", self.why)
+        yield web.get("/doctor", self.doctor)
+
+    async def plan(self, request: web.Request) -> web.StreamResponse:
+        """Where a local model would go, with its settings or with `context-size`."""
+        model = await self._model(request)
+        mode = _mode(request.query.get("mode"))
+        settings = self._planner.settings(_ENGINE, model, mode)
+        if (context := request.query.get("context-size")) is not None:
+            settings = replace(settings, context_size=_whole(context))
+        self._engines[_ENGINE].check_settings(settings)
+        return json_response(await self._planning.plan(model, mode, settings))
+
+    async def recommend(self, request: web.Request) -> web.StreamResponse:
+        """Quantizations of `model` that fit here; without one, all models that are here."""
+        if "model" in request.query:
+            return json_response(await self._planning.choices(await self._model(request)))
+        models = []
+        for local in self._library.models():
+            try:
+                models.append(await self._library.resolve(local.name))
+            except StokerError:
+                continue  # what cannot be laid out cannot be recommended either
+        return json_response(await self._planning.each(models))
+
+    async def why(self, request: web.Request) -> web.StreamResponse:
+        """What was decided about `model` of late; about all without one."""
+        name = request.query.get("model")
+        model = self._library.find(name).id if name else None
+        entries = self._scheduler.journal.of(model)
+        return json_response([Happening(e.time, e.name, e.what, e.why) for e in entries])
+
+    async def doctor(self, request: web.Request) -> web.StreamResponse:
+        """The machine and the engines, checked."""
+        del request
+        devices = await self._devices()
+        return json_response(await asyncio.to_thread(self._examine, devices))
+
+    def _examine(self, devices: tuple[Device, ...]) -> list[Check]:
+        seen = doctor.Symptoms(
+            memory=usable_memory(),
+            available=available_memory(),
+            budget=self._budget,
+            swap_used=doctor.swap_used(),
+            disk_free=doctor.disk_free(self._place),
+            cores=os.cpu_count() or 1,
+            usable_cores=usable_cores(),
+            processor=cpu_name(),
+            features=cpu_features(),
+            gpus=findings(),
+            builds={name: engine.build() for name, engine in self._engines.items()},
+            devices=devices,
+        )
+        return list(doctor.checks(seen))
+
+    async def _model(self, request: web.Request) -> ModelSpec:
+        name = request.query.get("model")
+        if not name:
+            raise UserError("which model? ?model= is missing")
+        return await self._library.resolve(self._library.find(name).name)
+
+
+def _mode(text: str | None) -> Mode:
+    try:
+        return Mode(text or Mode.COMPLETION)
+    except ValueError as error:
+        known = ", ".join(mode.value for mode in Mode)
+        raise InvalidSetting(f"mode {text!r} is not one of {known}") from error
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidSetting(f"context-size needs a whole number, not {text!r}") from error

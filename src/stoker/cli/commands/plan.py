@@ -1,0 +1,101 @@
+"""`plan`: what a model would take of this machine, before it is loaded."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from stoker.base.units import binary_size
+from stoker.cli import parser as cli
+from stoker.cli.errors import doing, printable
+from stoker.cli.output import put, put_json
+from stoker.cli.session import Session
+from stoker.client.memory import Memory
+from stoker.wire.plan import Plan, PlanDevice, PlanPart
+
+_WIDTH: Final = 40
+"""Cells of a bar."""
+_FILLS: Final = {"weights": "█", "cache": "▓", "compute": "▒", "compute and projector": "▒"}
+_OTHER: Final = "░"
+_TAKEN: Final = "·"
+
+
+class Options(cli.Options):
+    context_size: int | None
+    mode: str
+    json: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.flag("--context-size", kind=int, value="N", help="tokens; -1 for the most that fits")
+    parser.flag("--mode", default="", value="MODE", help="completion, embedding or reranking")
+    parser.switch("--json", help="print what the API says")
+    parser.epilog = "Nothing is loaded. The model must be on this machine: stoker pull it first."
+
+
+def run(options: Options, session: Session) -> int:
+    name = options.words[0]
+    with doing(f"Failed to plan {name}"):
+        memory = Memory(session.client())
+        plan = memory.plan(name, context_size=options.context_size, mode=options.mode)
+    if options.json:
+        put_json(plan)
+    else:
+        put(printable("\n".join(lines(plan))) + "\n")
+    return 0 if plan.fits else 1
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The map, line by line."""
+    if not plan.fits:
+        yield f"{plan.model} does not fit: {plan.problem}"
+        if plan.hint:
+            yield f"hint: {plan.hint}"
+        return
+    yield f"{plan.model} takes {binary_size(plan.total)} with {plan.engine}"
+    yield f"  context   {plan.context} tokens, shared by up to {plan.slots} requests"
+    where = "all on the CPU"
+    if plan.gpu_layers == plan.layers:
+        where = "all on GPUs"
+    elif plan.gpu_layers:
+        where = f"the last {plan.gpu_layers} on GPUs, the first on the CPU"
+    yield f"  layers    {plan.layers}, {where}"
+    if plan.tokens_per_second:
+        rate = _rate(plan.tokens_per_second)
+        yield f"  speed     about {rate} tokens/s, by how fast one core reads memory"
+    if not plan.exact:
+        yield "  note      compute buffers of this architecture are approximated"
+    for device in plan.devices:
+        yield ""
+        yield from _device(device)
+
+
+def _rate(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _device(device: PlanDevice) -> Iterator[str]:
+    name = f"{device.id} ({device.name})" if device.name else device.id
+    left = binary_size(max(device.free - device.bytes, 0))
+    takes, free = binary_size(device.bytes), binary_size(device.free)
+    yield f"{name}: {takes} of {free} that are free; {left} stay free"
+    yield f"  [{_bar(device)}] {binary_size(device.total)}"
+    for part in device.parts:
+        yield f"  {_fill(part)} {part.name:<22}{binary_size(part.bytes):>10}{_measured(part)}"
+
+
+def _measured(part: PlanPart) -> str:
+    return "" if part.measured is None else f"   measured {binary_size(part.measured)}"
+
+
+def _fill(part: PlanPart) -> str:
+    return _FILLS.get(part.name, _OTHER)
+
+
+def _bar(device: PlanDevice) -> str:
+    """What others hold, then the parts of this model, then what stays free."""
+    total = max(device.total, 1)
+    bar, taken = "", max(device.total - device.free, 0)
+    bar += _TAKEN * round(_WIDTH * taken / total)
+    for part in device.parts:
+        taken += part.bytes
+        bar += _fill(part) * (round(_WIDTH * taken / total) - len(bar))
+    return bar[:_WIDTH].ljust(_WIDTH)

@@ -1,0 +1,176 @@
+"""A plan for people and programs: what goes where, how large, how fast."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from stoker.base.errors import DoesNotFit
+from stoker.engines.llamacpp_options import options_of
+from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.formats import ModelFacts
+from stoker.hardware.bandwidth import memory_bandwidth
+from stoker.library.facts import FactsReader
+from stoker.planner.devices import Device, Snapshot
+from stoker.planner.estimate import PROCESS_BYTES, Options
+from stoker.planner.fit import MIN_CONTEXT, Placement, place
+from stoker.planner.quantized import BITS, quantized
+from stoker.planner.spec import Mode, ModelSpec, RunSettings
+from stoker.planner.speed import tokens_per_second
+from stoker.wire.plan import Choice, Plan, PlanDevice, PlanPart
+
+_HOST: Final = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Plans on the machine as it is now. `machine` sees host and GPUs that the engine can use."""
+
+    facts: FactsReader
+    machine: Callable[[], Awaitable[Snapshot]]
+
+    async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
+        """Where this model would go. Raises InvalidSetting."""
+        began = time.perf_counter()
+        facts = await self.facts.facts(model)
+        if facts is None:
+            return Plan(
+                model.name,
+                "",
+                fits=False,
+                problem=f"there is no header to plan {model.name} with: it is {model.format}",
+            )
+        options = options_of(model, mode, settings)
+        machine = await self.machine()
+        try:
+            placement = place(facts, machine, options=options)
+        except DoesNotFit as error:
+            return Plan(
+                model.name, LLAMACPP, fits=False, problem=error.message, hint=error.hint or ""
+            )
+        seconds = time.perf_counter() - began
+        speed = await asyncio.to_thread(_speed, facts, placement)
+        return Plan(
+            model.name,
+            LLAMACPP,
+            fits=True,
+            context=placement.context,
+            slots=options.slots,
+            layers=len(placement.estimate.layers),
+            gpu_layers=placement.gpu_layers,
+            total=placement.host_bytes + sum(share.bytes for share in placement.shares),
+            exact=placement.estimate.exact,
+            devices=list(_devices(placement, machine)),
+            tokens_per_second=speed,
+            seconds=seconds,
+        )
+
+    async def choices(self, model: ModelSpec) -> list[Choice]:
+        """Which quantizations of this model fit, best first; the best one that fits is marked."""
+        facts = await self.facts.facts(model)
+        if facts is None or not facts.bits_per_weight:
+            return []
+        machine = await self.machine()
+        options = options_of(model, Mode.COMPLETION, RunSettings())
+        rows = []
+        for name in BITS:
+            mine = name == facts.quantization
+            scaled = facts if mine else quantized(facts, name)
+            row = await asyncio.to_thread(_choice, name, scaled, options, machine)
+            row.here = mine
+            rows.append(row)
+        best = next((row for row in rows if row.fits and row.name != "F16"), None)
+        if best:
+            best.best = True
+        return rows
+
+    async def each(self, models: list[ModelSpec]) -> list[Choice]:
+        """How these models fit, as they are."""
+        machine = await self.machine()
+        rows = []
+        for model in models:
+            facts = await self.facts.facts(model)
+            if facts:
+                options = options_of(model, Mode.COMPLETION, RunSettings())
+                row = await asyncio.to_thread(_choice, model.name, facts, options, machine)
+                row.here = True
+                rows.append(row)
+        return rows
+
+
+def _choice(name: str, facts: ModelFacts, options: Options, machine: Snapshot) -> Choice:
+    size = facts.file_size or facts.weights_size
+    try:
+        placement = place(facts, machine, options=options)
+    except DoesNotFit:
+        smallest = replace(options, context=min(MIN_CONTEXT, options.context or MIN_CONTEXT))
+        try:
+            placement = place(facts, machine, options=smallest)
+        except DoesNotFit:
+            return Choice(name, size, size, fits=False)
+    longest = place(facts, machine, options=replace(options, context=None))
+    where = "GPU" if placement.whole else "GPU and CPU" if placement.gpu_layers else "CPU"
+    total = placement.host_bytes + sum(share.bytes for share in placement.shares)
+    return Choice(
+        name,
+        size,
+        total,
+        fits=True,
+        where=where,
+        context=max(longest.context, placement.context),
+        tokens_per_second=_speed(facts, placement),
+    )
+
+
+def _speed(facts: ModelFacts, placement: Placement) -> float:
+    return round(tokens_per_second(facts, placement, memory_bandwidth()), 1)
+
+
+def _devices(placement: Placement, machine: Snapshot) -> Iterator[PlanDevice]:
+    """In the order of the layers, the host last."""
+    known: dict[str, Device] = {device.id: device for device in machine.devices}
+    estimate = placement.estimate
+    first = len(estimate.layers) - placement.gpu_layers
+    at = first
+    for share in placement.shares:
+        mine = estimate.layers[at : at + share.layers]
+        weights = sum(layer.weights + layer.copied for layer in mine)
+        moved = range(at, min(at + share.layers, placement.host_experts))
+        weights -= sum(estimate.layers[number].experts for number in moved)
+        cache = sum(layer.cache for layer in mine)
+        rest = share.bytes - weights - cache
+        at += share.layers
+        device = known[share.device]
+        yield PlanDevice(
+            device.id,
+            device.total,
+            device.free,
+            share.bytes,
+            name=device.name,
+            layers=share.layers,
+            parts=_parts(("weights", weights), ("cache", cache), ("compute and projector", rest)),
+        )
+    here = estimate.layers[:first]
+    experts = sum(layer.experts for layer in estimate.layers[: placement.host_experts])
+    offloaded = placement.gpu_layers > 0
+    yield PlanDevice(
+        _HOST,
+        machine.host_total,
+        machine.host_free,
+        placement.host_bytes,
+        layers=len(here),
+        parts=_parts(
+            ("weights", estimate.input_weights + sum(one.weights for one in here) + experts),
+            ("cache", sum(layer.cache for layer in here)),
+            ("compute", estimate.compute),
+            ("output", estimate.output),
+            ("projector", 0 if offloaded else estimate.extra_weights),
+            ("prompt cache", estimate.prompt_cache),
+            ("process", PROCESS_BYTES),
+        ),
+    )
+
+
+def _parts(*parts: tuple[str, int]) -> list[PlanPart]:
+    return [PlanPart(name, size) for name, size in parts if size]

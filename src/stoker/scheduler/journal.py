@@ -1,0 +1,81 @@
+"""What the scheduler did and why, of late: a bounded record for `stoker why`."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from stoker.base.units import binary_size
+from stoker.oci.digest import Digest
+from stoker.scheduler import events as ev
+from stoker.scheduler.events import Effect, Event, RunRequest, Ticket
+
+MOST: Final = 1000
+"""Entries kept; some hundred bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`time` in seconds since 1970."""
+
+    time: float
+    model: Digest
+    name: str
+    what: str
+    why: str = ""
+
+
+class Journal:
+    """Written by the scheduler's shell after each decision; pure bookkeeping, no I/O."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._entries: deque[Entry] = deque(maxlen=most)
+        self._names: dict[Digest, str] = {}
+        self._asked: dict[Ticket, RunRequest] = {}
+
+    def of(self, model: Digest | None) -> tuple[Entry, ...]:
+        """What happened to this model, oldest first; to all when None."""
+        return tuple(e for e in self._entries if model is None or e.model == model)
+
+    def note(self, event: Event, effects: list[Effect], time: float) -> None:
+        """Enter what happened and what was decided. Grants and waiting are no news."""
+        if isinstance(event, ev.Requested):
+            self._asked[event.ticket] = event.request
+            self._names[event.request.key.model] = event.request.model.name
+        for model, what, why in (*self._happened(event), *self._decided(effects)):
+            self._entries.append(Entry(time, model, self._names.get(model, model), what, why))
+        if isinstance(event, ev.Released):
+            self._asked.pop(event.ticket, None)
+        if len(self._names) > MOST:
+            self._names = {e.model: e.name for e in self._entries}
+
+    @staticmethod
+    def _happened(event: Event) -> Iterator[tuple[Digest, str, str]]:
+        match event:
+            case ev.Started():
+                yield event.key.model, "ready", f"{event.key.engine} answers"
+            case ev.LaunchFailed():
+                yield event.key.model, "failed to load", event.error.message
+            case ev.Exited():
+                yield event.key.model, "gone", "its process has ended"
+            case _:
+                return
+
+    def _decided(self, effects: list[Effect]) -> Iterator[tuple[Digest, str, str]]:
+        for effect in effects:
+            match effect:
+                case ev.Start():
+                    size = binary_size(effect.request.memory)
+                    sure = "" if effect.request.known else ", a guess"
+                    why = f"needs {size}{sure}; {effect.reason}"
+                    yield effect.request.key.model, "loading", why
+                case ev.Stop():
+                    yield effect.key.model, "stopping", effect.reason
+                case ev.Refuse():
+                    asked = self._asked.get(effect.ticket)
+                    if asked:
+                        yield asked.key.model, "refused", effect.error.message
+                case ev.Grant():
+                    continue
+                case _:
+                    assert_never(effect)

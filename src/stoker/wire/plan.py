@@ -1,0 +1,85 @@
+"""Messages about memory and decisions: `/plan`, `/recommend`, `/why`, `/doctor`. All ours.
+
+Sizes in bytes, contexts in tokens, times in seconds since 1970 where they are points in time.
+"""
+
+import msgspec
+
+
+class PlanPart(msgspec.Struct, omit_defaults=True):
+    """What one component takes of a device. `measured`: what the engine's log said last time."""
+
+    name: str
+    bytes: int
+    measured: int | None = None
+
+
+class PlanDevice(msgspec.Struct, omit_defaults=True):
+    """One device and what the model would take of it; `free` is now, without this model."""
+
+    id: str
+    total: int
+    free: int
+    bytes: int
+    name: str = ""
+    layers: int = 0
+    parts: list[PlanPart] = []
+
+
+class Plan(msgspec.Struct, omit_defaults=True):
+    """`GET /plan?model=NAME[&context-size=N][&mode=MODE]`.
+
+    `fits`: on the machine as it is now, if everything else of ours were unloaded; when not,
+    `problem` and `hint` say what is missing and what would fit. `exact`: whether each size is
+    computed, and none approximated.
+    """
+
+    model: str
+    engine: str
+    fits: bool
+    context: int = 0
+    slots: int = 0
+    layers: int = 0
+    gpu_layers: int = 0
+    total: int = 0
+    exact: bool = False
+    devices: list[PlanDevice] = []
+    tokens_per_second: float = 0.0
+    problem: str = ""
+    hint: str = ""
+    seconds: float = 0.0
+    """What planning took."""
+
+
+class Choice(msgspec.Struct, omit_defaults=True):
+    """One line of `GET /recommend`: a model, or one that exists in this quantization only maybe."""
+
+    name: str
+    size: int
+    needs: int
+    fits: bool
+    where: str = ""
+    context: int = 0
+    """The longest that fits, at most what the model was trained for."""
+    tokens_per_second: float = 0.0
+    here: bool = False
+    """Whether it is in the store."""
+    best: bool = False
+
+
+class Happening(msgspec.Struct, omit_defaults=True):
+    """One entry of `GET /why?model=NAME`, oldest first."""
+
+    time: float
+    model: str
+    what: str
+    why: str = ""
+
+
+class Check(msgspec.Struct, omit_defaults=True):
+    """One line of `GET /doctor`; `state` is `ok`, `note` or `problem`."""
+
+    topic: str
+    state: str
+    text: str
+    advice: str = ""

@@ -1,0 +1,70 @@
+"""Memory and decisions as a person sees them, from the real daemon."""
+
+import json
+
+from tests.components.daemon import Daemon
+
+
+def test_plan_shows_the_parts_and_loads_nothing(daemon: Daemon) -> None:
+    planned = daemon.cli("plan", "pilot")
+    assert planned.returncode == 0, planned.stderr
+    for word in ("weights", "cache", "compute", "tokens/s", "all on the CPU"):
+        assert word in planned.stdout
+    plan = json.loads(daemon.cli("plan", "pilot", "--json", "--context-size", "1024").stdout)
+    assert plan["context"] == 1024
+    assert plan["exact"]
+    (host,) = plan["devices"]
+    assert sum(part["bytes"] for part in host["parts"]) == host["bytes"] == plan["total"]
+    assert not daemon.engine_pids()
+
+
+def test_a_context_that_does_not_fit_is_refused_with_one_that_does(daemon: Daemon) -> None:
+    planned = daemon.cli("plan", "pilot", "--context-size", "16000000")
+    assert planned.returncode == 1
+    assert "are missing" in planned.stdout
+    assert "it would fit with --context-size" in planned.stdout
+    absurd = daemon.cli("plan", "pilot", "--context-size", "200000000")
+    assert absurd.returncode == 1
+    assert "impossible" in absurd.stderr
+
+
+def test_a_model_configured_too_large_fails_at_once(daemon: Daemon) -> None:
+    daemon.cli("configure", "pilot", "--context-size", "16000000")
+    try:
+        asked = daemon.cli("run", "pilot", "hi", timeout=20)
+        assert asked.returncode == 1
+        assert "are missing" in asked.stderr
+        assert "--context-size" in asked.stderr
+        assert not daemon.engine_pids()
+    finally:
+        daemon.cli("configure", "pilot")
+
+
+def test_why_tells_what_happened(daemon: Daemon) -> None:
+    daemon.cli("run", "pilot", "hi")
+    daemon.cli("unload", "pilot")
+    rows = json.loads(daemon.cli("why", "pilot", "--json").stdout)
+    seen = [row["what"] for row in rows]
+    assert seen.index("loading") < seen.index("ready") < seen.index("stopping")
+    assert any("unloaded" in row.get("why", "") for row in rows)
+    assert "model not found" in daemon.cli("why", "nonesuch").stderr
+
+
+def test_recommend_and_doctor(daemon: Daemon) -> None:
+    table = daemon.cli("recommend", "pilot").stdout
+    assert "Q4_K_M" in table
+    assert table.count("recommended") == 1
+    assert "pilot" in daemon.cli("recommend").stdout
+    examined = daemon.cli("doctor")
+    assert examined.returncode == 0
+    assert "llama.cpp" in examined.stdout
+    checks = json.loads(daemon.cli("doctor", "--json").stdout)
+    assert {"CPU", "memory", "disk"} <= {check["topic"] for check in checks}
+
+
+def test_wrong_questions_get_one_clear_line(daemon: Daemon) -> None:
+    for words in (("plan", "nonesuch"), ("plan", "pilot", "--mode", "singing"), ("plan",)):
+        done = daemon.cli(*words)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""

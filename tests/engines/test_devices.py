@@ -1,0 +1,46 @@
+"""The engine's own list of devices: recorded from builds with GPUs, and the real wheel's."""
+
+import sys
+from pathlib import Path
+
+from stoker.engines.devices import EngineDevices, parse_devices
+from stoker.engines.llamacpp_program import Program
+from stoker.planner.devices import DeviceKind
+
+CUDA = """ggml_cuda_init: found 2 CUDA devices:
+  Device 0: NVIDIA GeForce RTX 4090, compute capability 8.9, VMM: yes
+Available devices:
+  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23692 MiB free)
+  CUDA1: Tesla (P40) (24438 MiB, 0 MiB free)
+"""
+METAL = "Available devices:\n  MTL0: Apple M3 Max (98304 MiB, 98303 MiB free)\n"
+
+
+def test_devices_are_read_out_of_the_list() -> None:
+    first, second = parse_devices(CUDA)
+    assert (first.id, first.name) == ("CUDA0", "NVIDIA GeForce RTX 4090")
+    assert (first.total, first.free) == (24080 << 20, 23692 << 20)
+    assert second.name == "Tesla (P40)"
+    assert parse_devices(METAL)[0].kind is DeviceKind.SHARED
+    assert parse_devices("Available devices:\n  (none)\n") == ()
+
+
+async def test_the_wheel_has_none_and_is_asked_once() -> None:
+    asked = 0
+
+    def find() -> Program:
+        nonlocal asked
+        asked += 1
+        return Program("wheel")
+
+    devices = EngineDevices(find)
+    assert await devices() == ()
+    assert await devices() == ()
+    assert asked == 2
+
+
+async def test_a_program_that_cannot_say_is_no_gpu(tmp_path: Path) -> None:
+    program = Program("wheel", python=tmp_path / "none")
+    assert await EngineDevices(lambda: program)() == ()
+    broken = Program("wheel", python=Path(sys.executable).with_name("ruff"))
+    assert await EngineDevices(lambda: broken)() == ()
