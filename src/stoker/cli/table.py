@@ -36,6 +36,7 @@ GROUPS: Final = (
     )),
     Group("Models", (
         Command("list", "Models on this machine", "[MODEL]", 0, 1, ("ls",)),
+        Command("search", "Models on Docker Hub and Hugging Face", "[TERM]", 0, 1),
         Command("pull", "Download a model", "MODEL", 1, 1),
         Command("push", "Upload a model to its registry", "MODEL", 1, 1),
         Command("package", "Make a model artifact of files", "NAME", 1, 1),

@@ -29,6 +29,7 @@ from stoker.api.plan import PlanRoutes
 from stoker.api.requests import RequestRoutes
 from stoker.api.responses import ResponsesRoutes, ResponseStore
 from stoker.api.runners import RunnerRoutes
+from stoker.api.search import SearchRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
 from stoker.distribution import Puller
@@ -36,6 +37,7 @@ from stoker.distribution.bundled import pilot_file
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
+from stoker.distribution.search import Searcher
 from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
 from stoker.engines.devices import EngineDevices
@@ -131,6 +133,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
+                SearchRoutes(Searcher(registries, hub, default_registry=config.default_registry)),
                 EngineRoutes(
                     scheduler=scheduler,
                     library=library,
