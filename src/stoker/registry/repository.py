@@ -1,7 +1,6 @@
 """One repository of a registry, as Source and Sink (OCI distribution specification 1.1)."""
 
 import contextlib
-import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, final
@@ -10,11 +9,9 @@ from stoker.base.errors import (
     InvalidReference,
     ModelNotFound,
     RegistryError,
-    RemoteError,
 )
 from stoker.net.ranges import HeldBody, Span, WireBody
 from stoker.net.request import Request
-from stoker.net.response import Response
 from stoker.oci.content import Body, Ingest
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, parse_digest
@@ -26,11 +23,10 @@ from stoker.registry.errand import Errand, pull_scope, push_scope
 from stoker.registry.manifests import ACCEPT, INDEXES, check_child, check_manifest, only_manifest
 from stoker.registry.options import RegistryOptions
 from stoker.registry.publish import ManifestUpload
+from stoker.registry.reading import Readers
 from stoker.registry.sessions import Place, UploadBook
 from stoker.registry.upload import BlobUpload
 from stoker.registry.upload_wire import UploadWire
-
-log = logging.getLogger(__name__)
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 # Manifests remembered between `resolve` and `open`; a copy needs one or two.
@@ -51,9 +47,10 @@ class Repository:
     ) -> None:
         self.reference: Final = reference
         # The last one is the registry itself; those before are mirrors of it, for reading.
-        self._endpoints = tuple(endpoints)
+        self._endpoint: Final = endpoints[-1]
         scope = pull_scope(reference.repository)
-        self._pulling: Final = Errand("pull", str(reference), frozenset({scope}))
+        pulling = Errand("pull", str(reference), frozenset({scope}))
+        self._readers: Final = Readers(endpoints, pulling)
         scope = push_scope(reference.repository)
         self._pushing: Final = Errand("push", str(reference), frozenset({scope}))
         self._book = book
@@ -114,7 +111,7 @@ class Repository:
             if found:
                 self._book.saw(self._place(descriptor))
             return found
-        endpoint = self._endpoints[-1]
+        endpoint = self._endpoint
         url = endpoint.url(f"{self.reference.repository}/manifests/{self._target('')}")
         request = Request("HEAD", url, {"Accept": ACCEPT})
         async with endpoint.send(request, self._pushing) as response:
@@ -134,7 +131,7 @@ class Repository:
         """
         if descriptor.media_type in MANIFESTS:
             yield ManifestUpload(
-                self._endpoints[-1],
+                self._endpoint,
                 self._pushing,
                 repository=self.reference.repository,
                 name=self._target(""),
@@ -172,14 +169,14 @@ class Repository:
         return upload.is_complete
 
     def _place(self, descriptor: Descriptor) -> Place:
-        return Place(self._endpoints[-1].host, self.reference.repository, descriptor.digest)
+        return Place(self._endpoint.host, self.reference.repository, descriptor.digest)
 
     def _upload(self, wire: UploadWire, descriptor: Descriptor) -> BlobUpload:
         return BlobUpload(wire, descriptor, chunk=self._chunk, policy=self._policy)
 
     def _wire(self, descriptor: Descriptor) -> UploadWire:
         return UploadWire(
-            self._endpoints[-1],
+            self._endpoint,
             self._pushing,
             repository=self.reference.repository,
             descriptor=descriptor,
@@ -191,14 +188,14 @@ class Repository:
         path = f"{self.reference.repository}/blobs/{descriptor.digest}"
         if not span.is_whole:
             attempt = await stack.enter_async_context(contextlib.AsyncExitStack())
-            response = await self._get(attempt, path, {"Range": span.header})
+            response = await self._readers.get(attempt, path, {"Range": span.header})
             if response.status == 206 and span.granted_by(response.headers.get("Content-Range")):
                 return WireBody(response, span, descriptor.digest)
             if response.status == 200:
                 return WireBody(response, span.whole, descriptor.digest)
             # 416, or a range nobody asked for: bytes of unknown place are worth nothing.
             await attempt.aclose()
-        response = await self._get(stack, path, {})
+        response = await self._readers.get(stack, path, {})
         if response.status != 200:
             raise RegistryError(
                 f"{response.host} answered a plain download with status {response.status}",
@@ -218,37 +215,8 @@ class Repository:
     async def _get_manifest(self, target: str) -> tuple[bytes, Mapping[str, str]]:
         path = f"{self.reference.repository}/manifests/{target}"
         async with contextlib.AsyncExitStack() as stack:
-            response = await self._get(stack, path, {"Accept": ACCEPT})
+            response = await self._readers.get(stack, path, {"Accept": ACCEPT})
             return await response.read(MAX_METADATA), response.headers
-
-    async def _get(
-        self, stack: contextlib.AsyncExitStack, path: str, headers: Mapping[str, str]
-    ) -> Response:
-        """The first good answer of a mirror or the registry; the stack holds it open."""
-        for endpoint in self._endpoints[:-1]:
-            async with contextlib.AsyncExitStack() as attempt:
-                try:
-                    response = await self._ask(attempt, endpoint, path, headers)
-                except (RemoteError, ModelNotFound) as error:
-                    # A mirror may be behind, down or closed; the registry has the last word.
-                    log.info("mirror passed over host=%s error=%s", endpoint.host, error.code)
-                    continue
-                await stack.enter_async_context(attempt.pop_all())
-                return response
-        return await self._ask(stack, self._endpoints[-1], path, headers)
-
-    async def _ask(
-        self,
-        stack: contextlib.AsyncExitStack,
-        endpoint: Endpoint,
-        path: str,
-        headers: Mapping[str, str],
-    ) -> Response:
-        request = Request("GET", endpoint.url(path), headers)
-        response = await stack.enter_async_context(endpoint.send(request, self._pulling))
-        if response.status in {200, 206} or (response.status == 416 and "Range" in headers):
-            return response
-        raise await failure_of(response, self._pulling)
 
     def _target(self, name: str) -> str:
         """A tag or digest out of what `resolve` was given."""
