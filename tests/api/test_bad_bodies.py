@@ -12,8 +12,8 @@ GOOD = b'{"model": "pilot", ' + HELLO + b"}"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 PATHS = (
     "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses",
-    "/v1/rerank", "/v1/tokenize", "/api/chat", "/api/generate", "/api/embed", "/api/show",
-    "/api/copy", "/models/create", "/engines/unload", "/engines/_configure",
+    "/v1/rerank", "/v1/score", "/v1/tokenize", "/api/chat", "/api/generate", "/api/embed",
+    "/api/show", "/api/copy", "/models/create", "/engines/unload", "/engines/_configure",
 )  # fmt: skip
 
 BAD = {

@@ -8,7 +8,9 @@ from tests.components.http import ask
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 # What answers requests is under several prefixes and stands there once.
-PREFIX = re.compile(r"^/engines(/\{engine\})?(?=/(v1|rerank|responses|completions|chat|embed))")
+PREFIX = re.compile(
+    r"^/engines(/\{engine\})?(?=/(v1|rerank|score|responses|completions|chat|embed))"
+)
 
 
 def test_every_route_is_described(daemon: Daemon) -> None:

@@ -35,6 +35,17 @@ def test_rerank(daemon: Daemon, path: str) -> None:
     assert {result["index"] for result in answer.json["results"]} == {0, 1}
 
 
+@pytest.mark.parametrize("path", [p + v for p in PREFIXES for v in ("/score", "/v1/score")])
+def test_score(daemon: Daemon, path: str) -> None:
+    body = {"model": "test/rank", "text_1": "a b", "text_2": ["a b", "c"]}
+    answer = ask(daemon, "POST", path, body)
+    assert [one["index"] for one in answer.json["data"]] == [0, 1]
+    assert all(isinstance(one["score"], float) for one in answer.json["data"])
+    many = ask(daemon, "POST", path, {**body, "text_1": ["a", "b"]})
+    assert many.status == 400
+    assert "ask once for each" in many.json["error"]["message"]
+
+
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_chat_without_v1_as_litellm_asks(daemon: Daemon, prefix: str) -> None:
     body = {"model": "pilot", "max_tokens": 4, "messages": HELLO}

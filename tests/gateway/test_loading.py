@@ -31,8 +31,8 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     program.chmod(0o755)
     with running_daemon(home, LLAMA_SERVER_PATH=str(program)) as daemon:
         assert daemon.cli("pull", "pilot").returncode == 0
-        broken = bad_models(home / "bad")["truncated tensors"]
-        put_model(home / "models", broken, "bad/model")
+        for number, kind in enumerate(("truncated tensors", "missing tensors", "no heads")):
+            put_model(home / "models", bad_models(home / "bad")[kind], f"bad/model{number}")
         yield daemon
 
 
@@ -76,20 +76,27 @@ def test_clients_do_not_mind(cold: Daemon) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream)
 
 
-def test_a_load_that_fails_ends_the_stream_with_its_reason(cold: Daemon) -> None:
-    *signs, event = lines(cold, "/v1/chat/completions", {**STREAM, "model": "bad/model"})
-    assert set(signs) == {b": loading"}
-    error = json.loads(event.removeprefix(b"data: "))["error"]
-    assert error["code"] == "launch_failed"
-    assert "bad/model cannot be loaded" in error["message"]
-    *_, event = lines(cold, "/v1/messages", {**STREAM, "model": "bad/model"})
-    assert json.loads(event.removeprefix(b"data: "))["type"] == "error"
-    *_, event = lines(cold, "/v1/responses", {"model": "bad/model", "input": "x", "stream": True})
-    assert json.loads(event.removeprefix(b"data: "))["type"] == "response.failed"
+# A model each: what has just failed to load fails at once when it is asked for again.
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/v1/chat/completions", {**STREAM, "model": "bad/model0"}, None),
+        ("/v1/messages", {**STREAM, "model": "bad/model1"}, "error"),
+        ("/v1/responses", {"model": "bad/model2", "input": "x", "stream": True}, "response.failed"),
+    ],
+)
+def test_a_load_that_fails_ends_the_stream_with_its_reason(
+    cold: Daemon, path: str, body: dict[str, object], kind: str | None
+) -> None:
+    got = lines(cold, path, body)
+    assert got[0] == b": loading"
+    last = json.loads(got[-1].removeprefix(b"data: "))
+    assert last.get("type") == kind
+    assert f"{body['model']} cannot be loaded".encode() in got[-1]
 
 
 def test_what_is_not_a_stream_waits_for_its_status(cold: Daemon) -> None:
-    failed = ask(cold, "POST", "/v1/chat/completions", {**CHAT, "model": "bad/model"})
+    failed = ask(cold, "POST", "/v1/chat/completions", {**CHAT, "model": "bad/model0"})
     assert failed.status == 500
     assert failed.json["error"]["code"] == "launch_failed"
     whole = ask(cold, "POST", "/v1/chat/completions", CHAT)

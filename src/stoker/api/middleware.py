@@ -108,7 +108,7 @@ class Dialect(Enum):
 
 
 # These come without `/v1` too.
-_OPENAI_ENDS: Final = ("/rerank", "/completions", "/embeddings", "/responses")
+_OPENAI_ENDS: Final = ("/rerank", "/score", "/completions", "/embeddings", "/responses")
 
 
 def dialect_of(path: str) -> Dialect:

@@ -37,6 +37,10 @@ _ABOUT: Final[Mapping[str, tuple[str, Any]]] = {
         "Order documents by how well they answer a query",
         _asks("query", "documents", query=_TEXT, documents={"type": "array", "items": _TEXT}),
     ),
+    "POST /score": (
+        "How well each of some texts answers one",
+        _asks("text_1", "text_2", text_1=_INPUT, text_2=_INPUT),
+    ),
     "POST /responses": ("A response, as OpenAI; remembered for an hour", _asks(input=_INPUT)),
     "POST /responses/input_tokens": ("How many tokens a response would read", _asks(input=_INPUT)),
     "GET /responses/{id}": ("A response that is remembered", None),

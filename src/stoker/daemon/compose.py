@@ -29,6 +29,7 @@ from stoker.api.plan import PlanRoutes
 from stoker.api.requests import RequestRoutes
 from stoker.api.responses import ResponsesRoutes, ResponseStore
 from stoker.api.runners import RunnerRoutes
+from stoker.api.score import ScoreRoutes
 from stoker.api.search import SearchRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
@@ -143,6 +144,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 ),
                 InferenceRoutes(gateway, library),
                 AnthropicRoutes(gateway),
+                ScoreRoutes(gateway),
                 ResponsesRoutes(gateway, ResponseStore()),
                 OllamaRoutes(gateway, library, scheduler),
                 OllamaModelRoutes(library, puller, scheduler),

@@ -6,6 +6,7 @@ import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from stoker.gateway.answer import EVENT_STREAM
 from stoker.gateway.blame import blame
 from stoker.gateway.outgoing import Outgoing
 
@@ -48,9 +49,8 @@ async def relay(
     try:
         async with session.post(f"http://localhost{path}", data=body, headers=headers) as answer:
             back = _without(answer.headers, _NOT_RETURNED)
-            # Errors, and answers of known length: read before anything is sent, so that a crash
-            # can be retried.
-            if answer.status >= 400 or hdrs.CONTENT_LENGTH in answer.headers:
+            # What is not a stream is read before anything is sent, so that a crash can be retried.
+            if answer.status >= 400 or answer.content_type != EVENT_STREAM:
                 status, data = blame(answer.status, await answer.read())
                 return await out.whole(status, back, data)
             await out.begin(answer.status, back)

@@ -52,9 +52,13 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`body` in bytes: images travel inside requests, so it is generous."""
+    """`body` in bytes: images travel inside requests, so it is generous.
+
+    `pause`: seconds without a byte of a body before its client is given up.
+    """
 
     body: int = 256 * 1024 * 1024
+    pause: float = 60.0
 
 
 class Gateway:
@@ -151,17 +155,24 @@ class Gateway:
         return "loading" if mine else "waiting for memory"
 
     async def read(self, request: web.Request) -> bytes:
-        """The body of a model request. Raises PayloadTooLarge."""
+        """The body of a model request. Raises PayloadTooLarge, HTTPRequestTimeout."""
         limit = self._limits.body
+        too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
         if (request.content_length or 0) > limit:
-            raise PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
+            raise too_large
         chunks: list[bytes] = []
         size = 0
-        async for chunk in request.content.iter_any():
-            size += len(chunk)
-            if size > limit:
-                raise PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
-            chunks.append(chunk)
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(self._limits.pause) as patience:
+                async for chunk in request.content.iter_any():
+                    patience.reschedule(clock() + self._limits.pause)
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(text="the request never ended\n") from error
         return b"".join(chunks)
 
     async def _request(self, model: ModelSpec, call: Call) -> RunRequest:
