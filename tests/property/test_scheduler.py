@@ -25,7 +25,9 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core = Core(memory_budget=BUDGET, patience=20)
+        self.core = Core(memory_budget=BUDGET, patience=20, wait=100)
+        self.asked: dict[Ticket, float] = {}
+        self.unused: dict[RunnerKey, float] = {}
         self.now = 0.0
         self.room = BUDGET
         self.tickets = 0
@@ -51,6 +53,9 @@ class Machine(RuleBasedStateMachine):
                     assert not any(
                         held == (effect.key, effect.generation) for held in self.held.values()
                     ), "a busy runner was stopped"
+                    if "least recently" in effect.reason and effect.key in self.unused:
+                        assert self.now - self.unused[effect.key] >= self.core.dwell, "no dwell"
+                    self.unused.pop(effect.key, None)
                     self.loading.pop(effect.key, None)
                     self.ready.pop(effect.key, None)
                     assert effect.key not in self.stopping, "stopped twice"
@@ -58,6 +63,7 @@ class Machine(RuleBasedStateMachine):
                 case ev.Grant():
                     assert self.waiting.pop(effect.ticket) == effect.key
                     assert self.ready[effect.key] == effect.generation
+                    self.unused.pop(effect.key, None)
                     self.held[effect.ticket] = (effect.key, effect.generation)
                 case ev.Refuse():
                     del self.waiting[effect.ticket]
@@ -72,6 +78,7 @@ class Machine(RuleBasedStateMachine):
         self.tickets += 1
         ticket = Ticket(self.tickets)
         self.waiting[ticket] = wanted.key
+        self.asked[ticket] = self.now
         self.tell(ev.Requested(ticket, wanted, keep))
 
     @precondition(lambda self: self.waiting)
@@ -98,6 +105,7 @@ class Machine(RuleBasedStateMachine):
             self.tell(ev.LaunchFailed(key, generation, error))
         else:
             self.ready[key] = generation
+            self.unused[key] = self.now
             self.tell(ev.Started(key, generation))
 
     @precondition(lambda self: self.ready)
@@ -138,6 +146,11 @@ class Machine(RuleBasedStateMachine):
         mine |= {k: (RunnerState.STOPPING, g) for k, g in self.stopping.items()}
         assert states == mine
         assert self.core.waiting == len(self.waiting)
+
+    @invariant()
+    def nobody_waits_for_ever(self) -> None:
+        # The tick comes at the deadline, and this machine may be asked just before it.
+        assert all(self.now - self.asked[ticket] <= 100 for ticket in self.waiting)
 
     @invariant()
     def the_budget_holds(self) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from stoker.base.errors import Conflict, DoesNotFit, Draining, LaunchFailed, QueueFull
+from stoker.base.errors import (
+    Conflict,
+    DoesNotFit,
+    Draining,
+    LaunchFailed,
+    QueueFull,
+    WaitedTooLong,
+)
 from stoker.oci.digest import digest_of
 from stoker.planner.spec import FOREVER, Format, Mode, ModelSpec, RunSettings
 from stoker.scheduler import events as ev
@@ -266,3 +273,100 @@ def test_the_queue_is_bounded() -> None:
     _, effects = driver.ask(request("a"))
     assert isinstance(effects[0], ev.Refuse)
     assert isinstance(effects[0].error, QueueFull)
+
+
+def fail(driver: Driver, wish: RunRequest, error: LaunchFailed) -> list[ev.Effect]:
+    """Ask; when that starts the runner, let it fail."""
+    _, effects = driver.ask(wish)
+    if effects and isinstance(effects[0], ev.Start):
+        driver.tell(ev.LaunchFailed(wish.key, effects[0].generation, error))
+    return effects
+
+
+def test_what_fails_to_start_again_and_again_is_tried_less_often() -> None:
+    driver, error = Driver(), LaunchFailed("bad file", engine="llama.cpp")
+    tries = 0
+    for _ in range(100):
+        (effect,) = fail(driver, request("a"), error)
+        tries += isinstance(effect, ev.Start)
+        if isinstance(effect, ev.Refuse):
+            assert effect.error is error
+        driver.now += 1
+    assert tries == 9  # at 0, 1, 2, 4, 8, 16, 32, 62 and 92 s
+    assert not driver.core.waiting
+
+
+def test_mended_settings_are_tried_at_once() -> None:
+    driver, error = Driver(), LaunchFailed("bad flag", engine="llama.cpp")
+    for _ in range(5):
+        fail(driver, request("a"), error)
+    (refused,) = fail(driver, request("a"), error)
+    assert isinstance(refused, ev.Refuse)
+    (start,) = fail(driver, request("a", keep_alive=7), error)
+    assert isinstance(start, ev.Start)
+    for _ in range(5):
+        fail(driver, request("a"), error)
+    driver.tell(ev.UnloadAsked(frozenset([request("a").key])))
+    (start,) = fail(driver, request("a"), error)
+    assert isinstance(start, ev.Start)
+
+
+def test_a_runner_that_crashes_in_a_row_comes_back_after_a_pause() -> None:
+    driver, wish = Driver(), request("a")
+    for _ in range(4):
+        _, effects = driver.ask(wish)
+        while not driver.core.runs(wish.key):
+            due = driver.core.next_deadline(driver.now)
+            assert due is not None
+            assert due - driver.now <= 30
+            driver.now = due
+            effects = driver.tell(ev.TimePassed())
+        driver.started(effects)
+        driver.tell(ev.Exited(wish.key, driver.core.runners[wish.key].generation))
+    assert driver.now == pytest.approx(1 + 2)
+    ticket, effects = driver.ask(wish)
+    assert effects == []
+    other, started = driver.ask(request("b"))
+    assert [type(e) for e in started] == [ev.Start]
+    driver.tell(ev.Released(other))
+    driver.tell(ev.Released(ticket))
+
+
+def test_a_wait_has_a_limit() -> None:
+    driver = Driver(budget=100, wait=60)
+    driver.ready(request("a", memory=80))
+    ticket, _ = driver.ask(request("b", memory=80))
+    soon, _ = driver.ask(request("b", memory=80), wait=5)
+    for at, late in ((5, soon), (60, ticket)):
+        effects: list[ev.Effect] = []
+        while driver.now < at:
+            due = driver.core.next_deadline(driver.now)
+            assert due is not None
+            driver.now = due
+            effects = driver.tell(ev.TimePassed())
+        (refused,) = effects
+        assert isinstance(refused, ev.Refuse)
+        assert refused.ticket == late
+        assert isinstance(refused.error, WaitedTooLong)
+    assert not driver.core.waiting
+
+
+def test_a_model_nobody_used_yet_is_not_evicted_at_once() -> None:
+    driver = Driver(budget=100, dwell=10)
+    ticket, effects = driver.ask(request("a", memory=80))
+    driver.tell(ev.Released(ticket))
+    driver.started(effects)
+    _, effects = driver.ask(request("b", memory=80))
+    assert effects == []
+    assert driver.core.next_deadline(0) == 10
+    driver.now = 10
+    assert [type(e) for e in driver.tell(ev.TimePassed())] == [ev.Stop]
+
+
+def test_the_watchdog_sees_what_takes_long() -> None:
+    driver = Driver()
+    _, effects = driver.ask(request("a"))
+    driver.now = 700
+    assert driver.core.stuck_for(driver.now) == 700
+    driver.started(effects)
+    assert driver.core.stuck_for(driver.now) == 0

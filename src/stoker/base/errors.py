@@ -12,6 +12,7 @@
     │  └─ DoesNotFit                which device lacks how many bytes, and what would fit
     ├─ Busy                         try again later
     │  ├─ QueueFull
+    │  ├─ WaitedTooLong             a request's place in the queue has a deadline
     │  ├─ Draining                  the daemon is on its way out
     │  └─ Locked                    another process holds the store or the daemon lock
     ├─ RemoteError                  the far side: `origin` says which
@@ -37,7 +38,7 @@ __all__ = [
     "IntegrityError", "InvalidReference", "InvalidSetting", "LaunchFailed", "Locked",
     "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge",
     "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
-    "StorageError", "Unreachable", "UnsupportedFormat", "UserError",
+    "StorageError", "Unreachable", "UnsupportedFormat", "UserError", "WaitedTooLong",
 ]  # fmt: skip
 
 
@@ -98,6 +99,10 @@ class Busy(StokerError):
 
 class QueueFull(Busy):
     code = "queue_full"
+
+
+class WaitedTooLong(Busy):
+    code = "waited_too_long"
 
 
 class Draining(Busy):

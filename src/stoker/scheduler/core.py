@@ -11,19 +11,21 @@ it holds the runner until it is released. Rules:
   the budget and within what strangers leave; only a runner whose size is a guess may exceed it,
   alone. One whose size is known is refused then.
 * Runners kept for ever are not evicted: what can never fit beside them is refused at once.
+* A runner that became ready and served nobody yet is not evicted for `dwell` seconds.
+* What fails to start again and again is tried less and less often (`trouble`); a wait has a limit.
 * The queue is served in order. Whoever needs no memory is served at once, unless somebody in front
   has waited for memory for `patience` seconds: then runners get no new work from behind that one
   until they can be stopped (no starvation by a busy neighbour).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from stoker.base.errors import Conflict, DoesNotFit, Draining, QueueFull, StokerError
+from stoker.base.errors import StokerError
 from stoker.base.units import binary_size
 from stoker.planner.spec import FOREVER
-from stoker.scheduler import policy
+from stoker.scheduler import policy, refusals
 from stoker.scheduler.events import (
     DrainAsked,
     Effect,
@@ -45,11 +47,16 @@ from stoker.scheduler.events import (
     TimePassed,
     UnloadAsked,
 )
+from stoker.scheduler.trouble import Troubles
 
 DEFAULT_QUEUE: Final = 512
 """Waiting requests before new ones are turned away: far above what one machine can answer soon."""
 DEFAULT_PATIENCE: Final = 20.0
 """Seconds a request waits for memory before its neighbours stop getting new work."""
+DEFAULT_WAIT: Final = 900.0
+"""Seconds a request waits at most; longer than the longest load."""
+DEFAULT_DWELL: Final = 10.0
+"""Seconds a loaded model stays for somebody to use it, when whoever asked for it has left."""
 
 
 @dataclass(slots=True)
@@ -62,6 +69,9 @@ class Runner:
     state: RunnerState = RunnerState.LOADING
     holders: set[Ticket] = field(default_factory=set)
     idle_since: float = 0.0
+    since: float = 0.0
+    """When its state last changed."""
+    served: bool = False
     unload: bool = False
     """Asked to go while it was loading or busy: stops at the first idle moment."""
 
@@ -79,6 +89,8 @@ class _Waiting:
     request: RunRequest
     since: float
     keep_alive: float
+    until: float
+    """When it is refused."""
 
 
 class Core:
@@ -90,15 +102,20 @@ class Core:
         memory_budget: int,
         queue_limit: int = DEFAULT_QUEUE,
         patience: float = DEFAULT_PATIENCE,
+        wait: float = DEFAULT_WAIT,
+        dwell: float = DEFAULT_DWELL,
     ) -> None:
         self.memory_budget = memory_budget
         self.room = memory_budget
         self.queue_limit = queue_limit
         self.patience = patience
+        self.wait = wait
+        self.dwell = dwell
         self.runners: dict[RunnerKey, Runner] = {}
         self.draining = False
         self._queue: dict[Ticket, _Waiting] = {}
         self._holds: dict[Ticket, RunnerKey] = {}
+        self._troubles = Troubles()
         self._generations = 0
 
     def handle(self, event: Event, now: float, room: int | None = None) -> list[Effect]:
@@ -118,9 +135,9 @@ class Core:
             case Started():
                 self._started(event, now)
             case LaunchFailed():
-                effects += self._failed(event)
+                effects += self._failed(event, now)
             case Exited():
-                self._exited(event)
+                self._exited(event, now)
             case UnloadAsked():
                 self._unload(event)
             case DrainAsked():
@@ -131,14 +148,25 @@ class Core:
                 assert_never(event)
         effects += self._stop_idle(now)
         effects += self._serve_queue(now)
+        effects += self._give_up(now)
         return effects
 
     def next_deadline(self, now: float) -> float | None:
         """When `handle(TimePassed())` is due, if nothing else happens before."""
         times = [runner.expires for runner in self.runners.values()]
-        times += [waiting.since + self.patience for waiting in self._queue.values()]
+        for waiting in self._queue.values():
+            times += [waiting.since + self.patience, waiting.until]
+            held = self._troubles.holding(waiting.request, now)
+            times += [held.until] if held else []
+        if self._queue:
+            times += [r.since + self.dwell for r in self.runners.values() if not r.served]
         # What is due already has been dealt with, or waits for something other than time.
         return min((t for t in times if now < t < FOREVER), default=None)
+
+    def stuck_for(self, now: float) -> float:
+        """Seconds that the longest start or stop takes by now; 0 when there is none."""
+        busy = (r.since for r in self.runners.values() if r.state is not RunnerState.READY)
+        return max((now - since for since in busy), default=0.0)
 
     @property
     def limit(self) -> int:
@@ -172,19 +200,16 @@ class Core:
 
     def _requested(self, event: Requested, now: float) -> list[Effect]:
         if self.draining:
-            error = Draining("the daemon is shutting down", hint="try again in a moment")
-            return [Refuse(event.ticket, error)]
+            return [Refuse(event.ticket, refusals.draining())]
         if len(self._queue) >= self.queue_limit:
-            full = QueueFull(
-                f"{len(self._queue)} requests are waiting already",
-                hint="try again later, or send fewer at once",
-            )
+            full = refusals.queue_full(len(self._queue))
             return [Refuse(event.ticket, full)]
         runner = self.runners.get(event.request.key)
         if runner and event.keep_alive is not None:
             runner.keep_alive = event.keep_alive
         keep_alive = event.request.keep_alive if event.keep_alive is None else event.keep_alive
-        self._queue[event.ticket] = _Waiting(event.request, now, keep_alive)
+        until = now + (self.wait if event.wait is None else event.wait)
+        self._queue[event.ticket] = _Waiting(event.request, now, keep_alive, until)
         return []
 
     def _released(self, ticket: Ticket, now: float) -> None:
@@ -199,23 +224,31 @@ class Core:
         runner = self._current(event.key, event.generation)
         if runner and runner.state is RunnerState.LOADING:
             runner.state = RunnerState.READY
-            runner.idle_since = now
+            runner.idle_since = runner.since = now
+            self._troubles.started(event.key)
 
-    def _failed(self, event: LaunchFailed) -> list[Effect]:
-        if not self._current(event.key, event.generation):
+    def _failed(self, event: LaunchFailed, now: float) -> list[Effect]:
+        runner = self._current(event.key, event.generation)
+        if not runner:
             return []
         self._forget(event.key)
+        self._troubles.failed(runner.request, event.error, now)
         waiting = [t for t, w in self._queue.items() if w.request.key == event.key]
         for ticket in waiting:
             del self._queue[ticket]
         return [Refuse(ticket, event.error) for ticket in waiting]
 
-    def _exited(self, event: Exited) -> None:
+    def _exited(self, event: Exited, now: float) -> None:
         # The holders find out by their broken connection; their later Released is harmless.
-        if self._current(event.key, event.generation):
+        runner = self._current(event.key, event.generation)
+        if runner:
             self._forget(event.key)
+            if runner.state is RunnerState.READY:
+                self._troubles.crashed(runner.request, now, lived=now - runner.since)
 
     def _unload(self, event: UnloadAsked) -> None:
+        for key in event.keys or ():
+            self._troubles.over(key)  # new settings are announced by this too
         for key, runner in self.runners.items():
             if event.keys is None or key in event.keys:
                 runner.unload = not runner.holders and not self._wanted(key)
@@ -224,10 +257,7 @@ class Core:
         self.draining = True
         for runner in self.runners.values():
             runner.unload = True
-        refused = [
-            Refuse(ticket, Draining("the daemon is shutting down", hint="try again in a moment"))
-            for ticket in self._queue
-        ]
+        refused = [Refuse(ticket, refusals.draining()) for ticket in self._queue]
         self._queue.clear()
         return list(refused)
 
@@ -240,13 +270,14 @@ class Core:
             asked = runner.unload and (runner.idle or (loading and not wanted))
             if asked:
                 why = "the daemon is shutting down" if self.draining else "it was to be unloaded"
-                yield self._stop(key, runner, why)
+                yield self._stop(key, runner, why, now)
             elif runner.idle and not wanted and runner.expires <= now:
                 idle = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
-                yield self._stop(key, runner, idle)
+                yield self._stop(key, runner, idle, now)
 
-    def _stop(self, key: RunnerKey, runner: Runner, why: str) -> Stop:
+    def _stop(self, key: RunnerKey, runner: Runner, why: str, now: float) -> Stop:
         runner.state = RunnerState.STOPPING
+        runner.since = now
         return Stop(key, runner.generation, why)
 
     def _serve_queue(self, now: float) -> list[Effect]:
@@ -261,46 +292,57 @@ class Core:
                 if runner.state is RunnerState.READY and not runner.unload and key not in closed:
                     del self._queue[ticket]
                     runner.holders.add(ticket)
+                    runner.served = True
                     self._holds[ticket] = key
                     effects.append(Grant(ticket, key, runner.generation))
                     continue
+            elif held := self._troubles.holding(waiting.request, now):
+                # Whoever waits for a runner in trouble keeps nobody else waiting.
+                if held.error:
+                    effects.append(self._refuse(ticket, held.error))
+                continue
             elif not short_of_memory:  # in order: a small model must not overtake a large one
                 spared = ahead
                 if now - waiting.since >= self.patience:
                     closed = {k for k, r in self.runners.items() if r.keep_alive != FOREVER}
                 else:
                     spared = {other.request.key for other in self._queue.values()}
-                effects += self._make_room(ticket, waiting, spared)
+                effects += self._make_room(ticket, waiting, spared, now)
                 short_of_memory = key not in self.runners and ticket in self._queue
             ahead.add(key)
         return effects
 
-    def _make_room(self, ticket: Ticket, waiting: _Waiting, spared: set[RunnerKey]) -> list[Effect]:
+    def _make_room(
+        self, ticket: Ticket, waiting: _Waiting, spared: set[RunnerKey], now: float
+    ) -> list[Effect]:
         """Start the runner, or stop idle ones so that it can start, or say why it never can."""
         request = waiting.request
         missing = self.memory_used + request.memory - self.limit
         if missing <= 0:
-            return [self._start(waiting)]
+            return [self._start(waiting, now)]
         if request.known and request.memory > self.limit:
-            return [self._refuse(ticket, self._too_large(request))]
+            others = max(self.memory_budget - self.room, 0)
+            error = refusals.too_large(request, limit=self.limit, others=others)
+            return [self._refuse(ticket, error)]
         # A guess may exceed the budget alone: it is only a guess, and the user asked for it.
         if not self.runners:
-            return [self._start(waiting)]
+            return [self._start(waiting, now)]
         pinned = [r.request for r in self.runners.values() if r.keep_alive == FOREVER]
         if pinned and sum(r.memory for r in pinned) + request.memory > self.limit:
-            return [self._refuse(ticket, self._no_room(request, pinned))]
+            kept = refusals.kept_for_ever(request, pinned, limit=self.limit)
+            return [self._refuse(ticket, kept)]
         leaving = sum(
             r.request.memory for r in self.runners.values() if r.state is RunnerState.STOPPING
         )
         if leaving >= missing or len(self.runners) == self._stopping:
             return []
-        candidates = self._candidates(spared)
+        candidates = self._candidates(spared, now)
         chosen = policy.victims(candidates, missing - leaving)
         if chosen is None and request.memory > self.limit:
             chosen = tuple(c.key for c in candidates if not c.pinned)
         if chosen:
             why = f"{request.model.name} needs its memory, and it was used least recently"
-            return [self._stop(key, self.runners[key], why) for key in chosen]
+            return [self._stop(key, self.runners[key], why, now) for key in chosen]
         return []
 
     @property
@@ -311,47 +353,35 @@ class Core:
         del self._queue[ticket]
         return Refuse(ticket, error)
 
-    def _too_large(self, request: RunRequest) -> DoesNotFit:
-        """Even with nothing else of ours loaded. The planner knows what the whole machine holds."""
-        others = max(self.memory_budget - self.room, 0)
-        held = f"; other programs hold {binary_size(others)}" if others else ""
-        return DoesNotFit(
-            f"{request.model.name} needs {binary_size(request.memory)} of the host, where"
-            f" {binary_size(self.limit)} can be used now:"
-            f" {binary_size(request.memory - self.limit)} are missing{held}",
-            hint="free memory, take a smaller --context-size or a smaller quantization;"
-            " stoker plan shows what takes how much",
-        )
-
-    def _no_room(self, request: RunRequest, pinned: Sequence[RunRequest]) -> Conflict:
-        names = ", ".join(sorted(kept.model.name for kept in pinned))
-        return Conflict(
-            f"{request.model.name} needs about {binary_size(request.memory)}, and"
-            f" {binary_size(sum(kept.memory for kept in pinned))} of"
-            f" {binary_size(self.limit)} is held by models that are kept for ever: {names}",
-            hint="stoker unload one of them, or give it a finite keep-alive",
-        )
-
-    def _candidates(self, spared: set[RunnerKey]) -> list[policy.Candidate]:
+    def _candidates(self, spared: set[RunnerKey], now: float) -> list[policy.Candidate]:
         return [
             policy.Candidate(
                 key, runner.request.memory, runner.idle_since, runner.keep_alive == FOREVER
             )
             for key, runner in self.runners.items()
-            if runner.idle and key not in spared
+            if runner.idle
+            and key not in spared
+            and (runner.served or now - runner.since >= self.dwell)
         ]
 
     def _wanted(self, key: RunnerKey) -> bool:
         return any(waiting.request.key == key for waiting in self._queue.values())
 
-    def _start(self, waiting: _Waiting) -> Start:
+    def _start(self, waiting: _Waiting, now: float) -> Start:
         self._generations += 1
         generation = Generation(self._generations)
         request = waiting.request
-        self.runners[request.key] = Runner(request, generation, waiting.keep_alive)
+        self.runners[request.key] = Runner(request, generation, waiting.keep_alive, since=now)
         left = max(self.limit - self.memory_used, 0)
         why = f"{binary_size(left)} of {binary_size(self.limit)} are left for other models"
         return Start(generation, request, why)
+
+    def _give_up(self, now: float) -> list[Effect]:
+        late = [ticket for ticket, waiting in self._queue.items() if waiting.until <= now]
+        return [
+            self._refuse(t, refusals.waited_too_long(w.request, now - w.since))
+            for t, w in ((ticket, self._queue[ticket]) for ticket in late)
+        ]
 
     # Records
 

@@ -66,6 +66,8 @@ class Requested:
     request: RunRequest
     keep_alive: float | None = None
     """Overrides the settings' keep-alive from here on, as Ollama's `keep_alive` does."""
+    wait: float | None = None
+    """Seconds after which it is refused if it was not granted; None for the core's own limit."""
 
 
 @dataclass(frozen=True, slots=True)

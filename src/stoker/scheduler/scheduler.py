@@ -93,18 +93,23 @@ class Scheduler:
 
     @asynccontextmanager
     async def lease(
-        self, request: events.RunRequest, *, keep_alive: float | None = None
+        self,
+        request: events.RunRequest,
+        *,
+        keep_alive: float | None = None,
+        wait: float | None = None,
     ) -> AsyncIterator[Lease]:
         """Hold a ready runner for the length of the block; loads the model when needed.
 
-        Waits for memory and for the load. Raises what the core refuses with: LaunchFailed,
-        NotReadyInTime, QueueFull, Draining, Conflict.
+        Waits for memory and for the load, at most `wait` seconds. Raises what the core refuses
+        with: LaunchFailed, NotReadyInTime, QueueFull, WaitedTooLong, Draining, Conflict,
+        DoesNotFit.
         """
         ticket = Ticket(next(self._tickets))
         grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._grants[ticket] = grant
         try:
-            self._dispatch(events.Requested(ticket, request, keep_alive))
+            self._dispatch(events.Requested(ticket, request, keep_alive, wait))
             yield await grant
         finally:
             self._grants.pop(ticket, None)
@@ -115,6 +120,10 @@ class Scheduler:
     def unload(self, keys: frozenset[RunnerKey] | None) -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
         return sum(isinstance(e, events.Stop) for e in self._dispatch(events.UnloadAsked(keys)))
+
+    def stuck_for(self) -> float:
+        """Seconds that the longest start or stop of a runner takes by now: for a watchdog."""
+        return self._core.stuck_for(self._clock())
 
     async def drain(self, within: float) -> bool:
         """Refuse new requests and wait for running ones, at most `within` seconds."""
