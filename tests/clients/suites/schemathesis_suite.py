@@ -9,7 +9,7 @@ URL = os.environ["STOKER_TEST_URL"]
 
 # These reach for other machines, never end, or take away what other tests need.
 LEFT_OUT = (
-    "/models/create", "/api/pull", "/models/{name}/push", "/engines/install-backend",
+    "/search", "/models/create", "/api/pull", "/models/{name}/push", "/engines/install-backend",
     "/engines/uninstall-backend", "/models/purge", "/logs", "/engines/requests",
 )  # fmt: skip
 
