@@ -217,8 +217,12 @@ FAILURES: Mapping[str, tuple[str, Reason, str]] = {
     "json": (
         "OSError: It looks like the config file at '/m/config.json' is not a valid JSON file.",
         Reason.BAD_FILE, "not JSON"),
-    "weights": ("SafetensorError: Error while deserializing header: incomplete metadata",
-                Reason.BAD_FILE, "incomplete metadata"),
+    "weights": (
+        "(Worker pid=1) ERROR [x] safetensors._safetensors_rust.SafetensorError: incomplete",
+                Reason.BAD_FILE, "read: incomplete"),
+    "no weights": (
+        "(Worker pid=1) ERROR [x.py:953] RuntimeError: Cannot find any model weights with `/m`",
+        Reason.BAD_FILE, "weights cannot be read"),
     "address": ("OSError: [Errno 98] Address already in use", Reason.ADDRESS_IN_USE, "address"),
     "damaged": ("ModuleNotFoundError: No module named 'vllm'", Reason.BROKEN_ENGINE, "damaged"),
     "other": ("(APIServer pid=1) ValueError: something new", Reason.UNKNOWN, "something new"),
@@ -228,7 +232,13 @@ FAILURES: Mapping[str, tuple[str, Reason, str]] = {
 @pytest.mark.parametrize("case", FAILURES)
 def test_failures(case: str) -> None:
     line, reason, words = FAILURES[case]
-    found = Vllm({}).diagnose(1, ["INFO starting", line, "INFO shutting down"])
+    # The lines around it are of real failures: none of them is the cause.
+    found = Vllm({}).diagnose(1, [
+        "(APIServer pid=1) WARNING 11-21 [system_utils.py:255] like `OSError: [Errno 24] Too many`",
+        "INFO Initializing a V1 LLM engine (v0.32.0) with config: trust_remote_code=False, tp=1",
+        line,
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed proc(s): {}",
+    ])  # fmt: skip
     assert found.reason is reason
     assert words in found.message
 

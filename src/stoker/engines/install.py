@@ -91,13 +91,14 @@ class Installer:
         logger.info("engine installation engine=%s step=%r", recipe.engine, step.title)
         notify(State(step.title))
 
-        said: int | None = None
+        said = 0
 
         def heard(line: str) -> None:
             nonlocal said
             logger.debug("%s: %s", recipe.engine, line)
-            percent = percent_of(line)
-            if percent is not None and percent != said:
+            # Only upwards: make counts anew for each of several targets. So 100 may come early.
+            percent = min(percent_of(line) or 0, 99)
+            if percent > said:
                 said = percent
                 notify(State(step.title, percent))
 

@@ -76,7 +76,8 @@ _SIGNS: Final = (
         "vLLM does not know models of type {0}",
     ),
     _sign(
-        r"trust_remote_code|contains custom code which must be executed",
+        # Not the bare word: every start logs all settings, trust_remote_code=False among them.
+        r"trust[-_]remote[-_]code[=` ]*True|contains custom code which must be executed",
         Reason.UNSUPPORTED_ARCHITECTURE,
         "the model brings Python code of its own, which Stoker does not run",
         "choose a version of the model that vLLM supports by itself",
@@ -119,7 +120,7 @@ _SIGNS: Final = (
         _AGAIN,
     ),
     _sign(
-        r"SafetensorError: (.*)|Cannot find any model weights|safetensors_rust",
+        r"SafetensorError: (.*)|Cannot find any model weights",
         Reason.BAD_FILE,
         "the weights cannot be read: {0}",
         _AGAIN,
@@ -144,6 +145,7 @@ _SIGNS: Final = (
     ),
 )
 
+_NO_CAUSE: Final = re.compile(r" WARNING |[Ss]ee root cause above")
 _ERROR: Final = re.compile(r"(?:^|\s)((?:\w+\.)*\w*(?:Error|Exception): .+|error: .+)$")
 _CRASHES: Final = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL})
 
@@ -176,6 +178,6 @@ def diagnosis_of(exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
 
 def _last_error(log_tail: Sequence[str]) -> str:
     for line in reversed(log_tail):
-        if match := _ERROR.search(line):
+        if (match := _ERROR.search(line)) and not _NO_CAUSE.search(line):
             return match[1].strip()
     return log_tail[-1] if log_tail else "it wrote nothing"
