@@ -47,6 +47,7 @@ from stoker.scheduler.events import (
     TimePassed,
     UnloadAsked,
 )
+from stoker.scheduler.queue import Queue, Waiting
 from stoker.scheduler.trouble import Troubles
 
 DEFAULT_QUEUE: Final = 512
@@ -84,15 +85,6 @@ class Runner:
         return self.idle_since + self.keep_alive if self.idle else FOREVER
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    request: RunRequest
-    since: float
-    keep_alive: float
-    until: float
-    """When it is refused."""
-
-
 class Core:
     """State and rules. `memory_budget` in bytes; one owner calls `handle`."""
 
@@ -113,7 +105,7 @@ class Core:
         self.dwell = dwell
         self.runners: dict[RunnerKey, Runner] = {}
         self.draining = False
-        self._queue: dict[Ticket, _Waiting] = {}
+        self._queue = Queue()
         self._holds: dict[Ticket, RunnerKey] = {}
         self._troubles = Troubles()
         self._generations = 0
@@ -154,7 +146,7 @@ class Core:
     def next_deadline(self, now: float) -> float | None:
         """When `handle(TimePassed())` is due, if nothing else happens before."""
         times = [runner.expires for runner in self.runners.values()]
-        for waiting in self._queue.values():
+        for _, waiting in self._queue:
             times += [waiting.since + self.patience, waiting.until]
             held = self._troubles.holding(waiting.request, now)
             times += [held.until] if held else []
@@ -186,7 +178,7 @@ class Core:
     @property
     def needs_room(self) -> bool:
         """Whether a request waits for a runner that is not there."""
-        return any(waiting.request.key not in self.runners for waiting in self._queue.values())
+        return not self._queue.keys <= self.runners.keys()
 
     def runs(self, key: RunnerKey) -> bool:
         """Whether there is such a runner, in whatever state."""
@@ -194,7 +186,7 @@ class Core:
 
     def waiting_for(self, key: RunnerKey) -> int:
         """Requests in the queue for this runner."""
-        return sum(waiting.request.key == key for waiting in self._queue.values())
+        return self._queue.count(key)
 
     # Events
 
@@ -209,11 +201,11 @@ class Core:
             runner.keep_alive = event.keep_alive
         keep_alive = event.request.keep_alive if event.keep_alive is None else event.keep_alive
         until = now + (self.wait if event.wait is None else event.wait)
-        self._queue[event.ticket] = _Waiting(event.request, now, keep_alive, until)
+        self._queue.add(event.ticket, Waiting(event.request, now, keep_alive, until))
         return []
 
     def _released(self, ticket: Ticket, now: float) -> None:
-        self._queue.pop(ticket, None)
+        self._queue.remove(ticket)
         key = self._holds.pop(ticket, None)
         runner = self.runners.get(key) if key else None
         if runner and ticket in runner.holders:
@@ -233,9 +225,9 @@ class Core:
             return []
         self._forget(event.key)
         self._troubles.failed(runner.request, event.error, now)
-        waiting = [t for t, w in self._queue.items() if w.request.key == event.key]
+        waiting = [t for t, w in self._queue if w.request.key == event.key]
         for ticket in waiting:
-            del self._queue[ticket]
+            self._queue.remove(ticket)
         return [Refuse(ticket, event.error) for ticket in waiting]
 
     def _exited(self, event: Exited, now: float) -> None:
@@ -257,23 +249,26 @@ class Core:
         self.draining = True
         for runner in self.runners.values():
             runner.unload = True
-        refused = [Refuse(ticket, refusals.draining()) for ticket in self._queue]
-        self._queue.clear()
+        refused = [Refuse(ticket, refusals.draining()) for ticket, _ in self._queue]
+        self._queue = Queue()
         return list(refused)
 
     # Decisions
 
     def _stop_idle(self, now: float) -> Iterator[Effect]:
         for key, runner in self.runners.items():
-            loading = runner.state is RunnerState.LOADING
-            wanted = self._wanted(key)
-            asked = runner.unload and (runner.idle or (loading and not wanted))
-            if asked:
+            asked = runner.unload and runner.idle
+            # One that loads may still be wanted; an idle one that is wanted is granted now.
+            dropped = runner.unload and runner.state is RunnerState.LOADING
+            expired = not asked and runner.expires <= now
+            if not (asked or dropped or expired):
+                continue
+            if (dropped or expired) and self._wanted(key):
+                continue
+            why = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
+            if not expired:
                 why = "the daemon is shutting down" if self.draining else "it was to be unloaded"
-                yield self._stop(key, runner, why, now)
-            elif runner.idle and not wanted and runner.expires <= now:
-                idle = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
-                yield self._stop(key, runner, idle, now)
+            yield self._stop(key, runner, why, now)
 
     def _stop(self, key: RunnerKey, runner: Runner, why: str, now: float) -> Stop:
         runner.state = RunnerState.STOPPING
@@ -285,12 +280,12 @@ class Core:
         ahead: set[RunnerKey] = set()  # wanted by those further in front
         closed: set[RunnerKey] = set()  # no new work for those further behind
         short_of_memory = False
-        for ticket, waiting in list(self._queue.items()):
+        for ticket, waiting in self._queue:
             key = waiting.request.key
             runner = self.runners.get(key)
             if runner is not None:
                 if runner.state is RunnerState.READY and not runner.unload and key not in closed:
-                    del self._queue[ticket]
+                    self._queue.remove(ticket)
                     runner.holders.add(ticket)
                     runner.served = True
                     self._holds[ticket] = key
@@ -306,14 +301,14 @@ class Core:
                 if now - waiting.since >= self.patience:
                     closed = {k for k, r in self.runners.items() if r.keep_alive != FOREVER}
                 else:
-                    spared = {other.request.key for other in self._queue.values()}
+                    spared = set(self._queue.keys)
                 effects += self._make_room(ticket, waiting, spared, now)
                 short_of_memory = key not in self.runners and ticket in self._queue
             ahead.add(key)
         return effects
 
     def _make_room(
-        self, ticket: Ticket, waiting: _Waiting, spared: set[RunnerKey], now: float
+        self, ticket: Ticket, waiting: Waiting, spared: set[RunnerKey], now: float
     ) -> list[Effect]:
         """Start the runner, or stop idle ones so that it can start, or say why it never can."""
         request = waiting.request
@@ -350,7 +345,7 @@ class Core:
         return sum(r.state is RunnerState.STOPPING for r in self.runners.values())
 
     def _refuse(self, ticket: Ticket, error: StokerError) -> Refuse:
-        del self._queue[ticket]
+        self._queue.remove(ticket)
         return Refuse(ticket, error)
 
     def _candidates(self, spared: set[RunnerKey], now: float) -> list[policy.Candidate]:
@@ -365,9 +360,9 @@ class Core:
         ]
 
     def _wanted(self, key: RunnerKey) -> bool:
-        return any(waiting.request.key == key for waiting in self._queue.values())
+        return self._queue.count(key) > 0
 
-    def _start(self, waiting: _Waiting, now: float) -> Start:
+    def _start(self, waiting: Waiting, now: float) -> Start:
         self._generations += 1
         generation = Generation(self._generations)
         request = waiting.request
@@ -377,10 +372,10 @@ class Core:
         return Start(generation, request, why)
 
     def _give_up(self, now: float) -> list[Effect]:
-        late = [ticket for ticket, waiting in self._queue.items() if waiting.until <= now]
         return [
-            self._refuse(t, refusals.waited_too_long(w.request, now - w.since))
-            for t, w in ((ticket, self._queue[ticket]) for ticket in late)
+            self._refuse(ticket, refusals.waited_too_long(waiting.request, now - waiting.since))
+            for ticket, waiting in self._queue
+            if waiting.until <= now
         ]
 
     # Records

@@ -54,6 +54,8 @@ class Troubles:
 
     def holding(self, request: RunRequest, now: float) -> Trouble | None:
         """Why this may not be started yet. Other settings are another try."""
+        if not self._by_key:
+            return None  # nearly always, and asked for everybody who waits
         found = self._by_key.get(request.key)
         if found and now < found.until and found.request.settings == request.settings:
             return found
