@@ -1,6 +1,7 @@
 """While a model loads: streams show signs of life, everybody else simply waits."""
 
 import json
+import socket
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -101,6 +102,22 @@ def test_what_is_not_a_stream_waits_for_its_status(cold: Daemon) -> None:
     assert failed.json["error"]["code"] == "launch_failed"
     whole = ask(cold, "POST", "/v1/chat/completions", CHAT)
     assert whole.json["choices"]
+
+
+def test_a_client_that_leaves_leaves_the_load_to_others(cold: Daemon) -> None:
+    data = json.dumps(STREAM).encode()
+    with socket.create_connection(("127.0.0.1", cold.port), timeout=30) as line:
+        line.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+        )
+        got = b""
+        while b": loading" not in got:
+            got += line.recv(4096)
+    assert ask(cold, "POST", "/v1/chat/completions", CHAT).status == 200
+    (runner,) = ask(cold, "GET", "/engines/ps").json
+    assert not runner.get("in_use")
+    assert not runner.get("loading")
 
 
 def test_preloading_answers_nothing(cold: Daemon) -> None:
