@@ -116,14 +116,15 @@ def _wire(messages: list[chat.Message]) -> list[chat.Message]:
     return out
 
 
-def answers_agree(address: str, tokenizer: Any, model: Any) -> bool:
-    """Whether both continue every prompt by the same greedy tokens."""
+def answers_agree(address: str, tokenizer: Any, model: Any, golden: Path | None) -> bool:
+    """Whether both continue every prompt by the same greedy tokens; `golden` keeps them."""
     import torch  # noqa: PLC0415 (heavy)
 
     rows = json.loads(evaluate.HELD_OUT.read_text("utf-8"))["questions"]
     step = max(1, len(rows) // _PROMPTS)
     chosen = rows[::step]
     wrong = 0
+    kept = []
     end = tokenizer.eos_token_id
     for row in chosen:
         prompt = chat.render(evaluate.messages_of(row), row.get("tools"))
@@ -137,10 +138,14 @@ def answers_agree(address: str, tokenizer: Any, model: Any) -> bool:
         theirs = engine.post(f"{address}/completion", body)["tokens"]
         ours = [token for token in out[0, len(ids) :].tolist() if token != end]
         theirs = [token for token in theirs if token != end]
+        kept.append({"messages": evaluate.messages_of(row), "prompt": ids, "answer": ours})
         if ours != theirs:
             wrong += 1
             print(f"ANSWER {row['ask']!r}\n   transformers {tokenizer.decode(ours)!r}")
             print(f"   llama.cpp    {tokenizer.decode(theirs)!r}")
+    if golden:
+        lines = ",\n".join(json.dumps(entry) for entry in kept)
+        golden.write_text(f"[\n{lines}\n]\n", "utf-8")
     print(f"answers: {len(chosen) - wrong} of {len(chosen)} greedy continuations alike")
     return wrong == 0
 
@@ -152,6 +157,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--weights", type=Path, default=export.WEIGHTS)
+    parser.add_argument("--golden", type=Path, help="keep transformers' tokens for the test suite")
     args = parser.parse_args()
     import torch  # noqa: PLC0415 (heavy)
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
@@ -165,7 +171,7 @@ def main() -> int:
             results = [
                 tokenizers_agree(address, tokenizer),
                 templates_agree(address, tokenizer),
-                answers_agree(address, tokenizer, model),
+                answers_agree(address, tokenizer, model, args.golden),
             ]
     return 0 if all(results) else 1
 

@@ -64,9 +64,9 @@ _SMALL = ["hello", "how_are_you", "thanks", "goodbye", "praise", "okay", "pilot"
 
 
 def held_out() -> set[str]:
-    """The normalised questions of heldout.json and tuning.json, which may not be trained on."""
+    """The normalised questions of the sets that judge or steer; none may be trained on."""
     rows = []
-    for name in ("heldout.json", "tuning.json"):
+    for name in ("heldout.json", "everyday.json", "tuning.json"):
         rows += json.loads((HERE / name).read_text("utf-8"))["questions"]
     return {phrases.normalize(row["ask"]) for row in rows}
 
