@@ -68,3 +68,14 @@ def test_wrong_questions_get_one_clear_line(daemon: Daemon) -> None:
         assert done.returncode != 0
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
+
+
+def test_a_plan_shows_what_was_measured_last_time(daemon: Daemon) -> None:
+    daemon.cli("run", "pilot", "hi")
+    shown = daemon.cli("plan", "pilot")
+    assert "measured" in shown.stdout
+    (host,) = json.loads(daemon.cli("plan", "pilot", "--json").stdout)["devices"]
+    parts = {part["name"]: part for part in host["parts"]}
+    for name in ("cache", "compute", "output"):
+        # The log has two decimals.
+        assert abs(parts[name]["bytes"] - parts[name]["measured"]) < 16 * 1024

@@ -42,7 +42,9 @@ from stoker.distribution.search import Searcher
 from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
 from stoker.engines.devices import EngineDevices
+from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.llamacpp_program import find_program
+from stoker.engines.measured import BufferLog
 from stoker.engines.registry import known_engines
 from stoker.engines.rollback import Rollback
 from stoker.engines.workshop import Workshop, kinds
@@ -55,12 +57,15 @@ from stoker.library import Library
 from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
 from stoker.library.machine import Machine
+from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
 from stoker.observe.metrics import Metrics
+from stoker.planner.estimate import Options
+from stoker.planner.spec import ModelSpec
 from stoker.registry.client import RegistryClient
-from stoker.scheduler import Scheduler
+from stoker.scheduler import RunRequest, Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
 
@@ -92,7 +97,21 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     engines = known_engines(environ, builds=builds, threads=usable_cores())
     devices = EngineDevices(partial(find_program, environ, builds))
     facts = FactsReader()
-    planner = RunPlanner(settings, facts, budget=budget, devices=devices)
+    measured = MeasuredStore(paths.settings.with_name("measured.json"))
+
+    def build_of(engine: str) -> str:
+        build = engines[engine].build()
+        return f"{build.version} {build.source}" if build else ""
+
+    def taken(model: ModelSpec, options: Options) -> Sizes | None:
+        return measured.of(model.id, build_of(LLAMACPP), options)
+
+    def loaded(run: RunRequest, log: BufferLog) -> None:
+        if run.engine == LLAMACPP:
+            measured.note(run.model, run.mode, run.settings, build_of(run.engine), log.totals)
+            planner.forget_costs()
+
+    planner = RunPlanner(settings, facts, budget=budget, devices=devices, measured=taken)
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
     await asyncio.to_thread(reap_orphans, paths.run)
@@ -104,6 +123,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Scheduler(
                 core=Core(memory_budget=budget),
                 room=room,
+                loaded=loaded,
                 engines=engines,
                 launcher=Rollback(LocalLauncher(), builds),
                 run_dir=paths.run,
@@ -159,7 +179,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 PlanRoutes(
                     library=library,
                     planner=planner,
-                    planning=Planning(facts, Machine(budget, room, devices)),
+                    planning=Planning(facts, Machine(budget, room, devices), taken),
                     scheduler=scheduler,
                     engines=engines,
                     devices=devices,

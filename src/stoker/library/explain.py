@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
 from stoker.hardware.bandwidth import memory_bandwidth
 from stoker.library.facts import FactsReader
+from stoker.library.measured import Sizes
 from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
 from stoker.planner.fit import MIN_CONTEXT, Placement, place
@@ -20,8 +21,6 @@ from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.planner.speed import tokens_per_second
 from stoker.wire.plan import Choice, Plan, PlanDevice, PlanPart
 
-_HOST: Final = "host"
-
 
 @dataclass(frozen=True, slots=True)
 class Planning:
@@ -29,6 +28,7 @@ class Planning:
 
     facts: FactsReader
     machine: Callable[[], Awaitable[Snapshot]]
+    measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
         """Where this model would go. Raises InvalidSetting."""
@@ -50,6 +50,9 @@ class Planning:
                 model.name, LLAMACPP, fits=False, problem=error.message, hint=error.hint or ""
             )
         seconds = time.perf_counter() - began
+        if options.context is None:
+            options = options_of(model, mode, replace(settings, context_size=placement.context))
+        taken = self.measured(model, options) or {}
         speed = await asyncio.to_thread(_speed, facts, placement)
         return Plan(
             model.name,
@@ -61,7 +64,7 @@ class Planning:
             gpu_layers=placement.gpu_layers,
             total=placement.host_bytes + sum(share.bytes for share in placement.shares),
             exact=placement.estimate.exact,
-            devices=list(_devices(placement, machine)),
+            devices=list(_devices(placement, machine, taken)),
             tokens_per_second=speed,
             seconds=seconds,
         )
@@ -127,7 +130,7 @@ def _speed(facts: ModelFacts, placement: Placement) -> float:
     return round(tokens_per_second(facts, placement, memory_bandwidth()), 1)
 
 
-def _devices(placement: Placement, machine: Snapshot) -> Iterator[PlanDevice]:
+def _devices(placement: Placement, machine: Snapshot, taken: Sizes) -> Iterator[PlanDevice]:
     """In the order of the layers, the host last."""
     known: dict[str, Device] = {device.id: device for device in machine.devices}
     estimate = placement.estimate
@@ -149,18 +152,24 @@ def _devices(placement: Placement, machine: Snapshot) -> Iterator[PlanDevice]:
             share.bytes,
             name=device.name,
             layers=share.layers,
-            parts=_parts(("weights", weights), ("cache", cache), ("compute and projector", rest)),
+            parts=_parts(
+                taken.get(share.device, {}),
+                ("weights", weights),
+                ("cache", cache),
+                ("compute and projector", rest),
+            ),
         )
     here = estimate.layers[:first]
     experts = sum(layer.experts for layer in estimate.layers[: placement.host_experts])
     offloaded = placement.gpu_layers > 0
     yield PlanDevice(
-        _HOST,
+        HOST,
         machine.host_total,
         machine.host_free,
         placement.host_bytes,
         layers=len(here),
         parts=_parts(
+            taken.get(HOST, {}),
             ("weights", estimate.input_weights + sum(one.weights for one in here) + experts),
             ("cache", sum(layer.cache for layer in here)),
             ("compute", estimate.compute),
@@ -172,5 +181,5 @@ def _devices(placement: Placement, machine: Snapshot) -> Iterator[PlanDevice]:
     )
 
 
-def _parts(*parts: tuple[str, int]) -> list[PlanPart]:
-    return [PlanPart(name, size) for name, size in parts if size]
+def _parts(taken: Mapping[str, int], *parts: tuple[str, int]) -> list[PlanPart]:
+    return [PlanPart(name, size, taken.get(name.split()[0])) for name, size in parts if size]

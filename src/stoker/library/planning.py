@@ -1,14 +1,16 @@
 """How a model will be run, and what that costs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
 from stoker.library.facts import FactsReader
+from stoker.library.measured import Sizes
 from stoker.library.settings import SettingsKey, SettingsStore
 from stoker.oci.digest import Digest
 from stoker.planner.devices import Device, Snapshot
@@ -24,7 +26,7 @@ _MOST_PLANS: Final = 512
 class RunPlanner:
     """Settings and memory of a run. `budget`: bytes of host memory that all models may use.
 
-    `devices`: the GPUs the engine can use, asked once.
+    `devices`: the GPUs the engine can use, asked once; `measured`: what a model took last time.
     """
 
     def __init__(
@@ -34,13 +36,16 @@ class RunPlanner:
         *,
         budget: int,
         devices: Callable[[], Awaitable[tuple[Device, ...]]] | None = None,
+        measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None,
     ) -> None:
         self._settings = settings
         self._facts = facts
         self._budget = budget
         self._devices = devices
+        self._measured = measured
         self._machine: Snapshot | None = None
         self._plans: dict[tuple[Digest, Options], Placement] = {}
+        self._costs: dict[tuple[Digest, Options], Cost] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
         """What `configure` set for this model in this mode."""
@@ -64,7 +69,19 @@ class RunPlanner:
         )
         if options.context is None:
             settings = replace(settings, context_size=placement.context)
-        return settings, Cost(placement.host_bytes, known=True)
+            options = options_of(model, mode, settings)
+        cost = self._costs.get((model.id, options))
+        if cost is None:
+            taken = (self._measured(model, options) or {}).get(HOST)
+            cost = Cost(_corrected(placement, taken), known=True)
+            self._costs[model.id, options] = cost
+            if len(self._costs) > _MOST_PLANS:
+                self._costs.pop(next(iter(self._costs)))
+        return settings, cost
+
+    def forget_costs(self) -> None:
+        """Something was measured anew. What is asked on every request must not ask the disk."""
+        self._costs.clear()
 
     def _placement(
         self, model: ModelSpec, options: Options, find: Callable[[], Placement]
@@ -95,3 +112,21 @@ class RunPlanner:
             return place(facts, machine, options=options)
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
+
+
+def _corrected(placement: Placement, taken: Mapping[str, int] | None) -> int:
+    """Host bytes with what was measured, on the CPU alone, in place of what was computed.
+
+    Weights stay computed: the log counts the mapped file and its repacked copy.
+    """
+    if placement.gpu_layers or not taken:
+        return placement.host_bytes
+    estimate = placement.estimate
+    computed = {
+        "cache": estimate.cache,
+        "compute": estimate.compute,
+        "output": estimate.output,
+    }
+    return placement.host_bytes + sum(
+        taken.get(kind, size) - size for kind, size in computed.items()
+    )

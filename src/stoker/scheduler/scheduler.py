@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self, assert_never
 
 from stoker.base.errors import EngineError, LaunchFailed, StokerError
+from stoker.engines.measured import BufferLog
 from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
@@ -40,7 +41,8 @@ class Scheduler:
 
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
     sockets; `engine_log` receives every line an engine writes, with the model's name; `watch` sees
-    every decision; `room` answers how many bytes of memory all engines may have now.
+    every decision; `room` answers how many bytes of memory all engines may have now;
+    `loaded` is told what a model took.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Scheduler:
         engine_log: Callable[[str, str], None],
         watch: Callable[[Effect], None] = lambda _: None,
         room: Callable[[], int] | None = None,
+        loaded: Callable[[events.RunRequest, BufferLog], None] = lambda _, __: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core
@@ -62,6 +65,7 @@ class Scheduler:
         self._engine_log = engine_log
         self._watch = watch
         self._room = room
+        self._loaded = loaded
         self.journal = Journal()
         self._clock = clock
         self._tickets = count(1)
@@ -252,9 +256,14 @@ class Scheduler:
         command = engine.command(request.model, request.mode, request.settings, socket)
         name = request.model.name
         began = self._clock()
-        instance = await self._launcher.start(
-            engine, command, label=name, log=lambda line: self._engine_log(name, line)
-        )
+        buffers = BufferLog()
+
+        def log(line: str) -> None:
+            buffers(line)
+            self._engine_log(name, line)
+
+        instance = await self._launcher.start(engine, command, label=name, log=log)
+        self._loaded(request, buffers)
         logger.info(
             "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
             name, request.engine, request.mode, instance.pid, self._clock() - began,

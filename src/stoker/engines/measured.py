@@ -1,0 +1,71 @@
+"""What llama.cpp allocated, out of its log: one line for each buffer on each device."""
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+_BUFFER: Final = re.compile(
+    r" (\S+) +(model|KV|RS|compute|output) buffer size = +(\d{1,9}\.\d\d) MiB"
+)
+_KINDS: Final = {
+    "model": "weights",
+    "KV": "cache",
+    "RS": "cache",
+    "compute": "compute",
+    "output": "output",
+}
+_HOST: Final = ("CPU", "BLAS", "AMX")
+_MIB: Final = 1024 * 1024
+_MOST: Final = 256
+"""Buffers of one engine; it logs some more for each request, and none of them is news."""
+
+HOST: Final = "host"
+
+
+class Buffer(NamedTuple):
+    """`device` as in a plan, `kind` one of weights, cache, compute, output; `size` in bytes."""
+
+    device: str
+    kind: str
+    size: int
+
+
+def read_buffer(line: str) -> Buffer | None:
+    """The buffer that a line of the log is about."""
+    found = _BUFFER.search(line)
+    if found is None:
+        return None
+    return Buffer(device_of(found[1]), _KINDS[found[2]], round(float(found[3]) * _MIB))
+
+
+def device_of(name: str) -> str:
+    """`CUDA0` for `CUDA0` and `CUDA0_Private`; host for `CPU_Mapped`, `CUDA_Host` and `BLAS`."""
+    if name.startswith(_HOST) or name.endswith("_Host"):
+        return HOST
+    return name.partition("_")[0]
+
+
+def totals(buffers: Iterable[Buffer]) -> dict[str, dict[str, int]]:
+    """Device to kind to bytes."""
+    sums: dict[str, dict[str, int]] = {}
+    for buffer in buffers:
+        mine = sums.setdefault(buffer.device, {})
+        mine[buffer.kind] = mine.get(buffer.kind, 0) + buffer.size
+    return sums
+
+
+class BufferLog:
+    """Collects the buffers of one load as its lines pass by. Bounded."""
+
+    def __init__(self) -> None:
+        self._found: list[Buffer] = []
+
+    def __call__(self, line: str) -> None:
+        """Look at one line."""
+        if len(self._found) < _MOST and (buffer := read_buffer(line)):
+            self._found.append(buffer)
+
+    @property
+    def totals(self) -> dict[str, dict[str, int]]:
+        """What was seen until now."""
+        return totals(self._found)

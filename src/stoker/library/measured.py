@@ -1,0 +1,81 @@
+"""What models took when they were loaded last: by content, engine build and options."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stoker.engines.llamacpp_options import options_of
+from stoker.oci.digest import Digest
+from stoker.planner.estimate import Options
+from stoker.planner.spec import Mode, ModelSpec, RunSettings
+
+logger = logging.getLogger(__name__)
+
+_MOST: Final = 500
+Sizes = dict[str, dict[str, int]]
+"""Device to kind of buffer to bytes."""
+
+
+class _Entry(msgspec.Struct):
+    model: str
+    build: str
+    options: str
+    bytes: Sizes
+
+
+class MeasuredStore:
+    """One JSON file. Everything in it can be measured again: a broken one is begun anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries = {(e.model, e.build, e.options): e.bytes for e in self._read()}
+
+    def of(self, model: Digest, build: str, options: Options) -> Sizes | None:
+        """What the engine's log said the last time; None when it never ran so."""
+        return self._entries.get((model, build, _digest(options)))
+
+    def note(
+        self, model: ModelSpec, mode: Mode, settings: RunSettings, build: str, sizes: Sizes
+    ) -> None:
+        """Remember. Written only when it is news; forgotten oldest first."""
+        key = (model.id, build, _digest(options_of(model, mode, settings)))
+        if not sizes or self._entries.get(key) == sizes:
+            return
+        self._entries[key] = sizes
+        while len(self._entries) > _MOST:
+            self._entries.pop(next(iter(self._entries)))
+        self._write()
+
+    def _read(self) -> list[_Entry]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[_Entry])
+        except FileNotFoundError:
+            return []
+        except (msgspec.MsgspecError, OSError) as error:
+            logger.warning("measured sizes are begun anew path=%s: %s", self._path, error)
+            return []
+
+    def _write(self) -> None:
+        entries = [_Entry(*key, sizes) for key, sizes in self._entries.items()]
+        temporary = ""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
+                temporary = file.name
+                file.write(msgspec.json.encode(entries))
+            Path(temporary).replace(self._path)
+        except OSError as error:
+            # Only a memory: the next load measures again.
+            logger.warning("measured sizes are not kept path=%s: %s", self._path, error)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108  # may be an empty name
+
+
+def _digest(options: Options) -> str:
+    return hashlib.sha256(repr(options).encode()).hexdigest()[:16]

@@ -1,0 +1,71 @@
+"""What is remembered of loads, on a real disk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stoker.engines.llamacpp_options import options_of
+from stoker.library.facts import FactsReader
+from stoker.library.measured import MeasuredStore
+from stoker.library.planning import RunPlanner
+from stoker.library.settings import SettingsStore
+from stoker.planner.spec import Mode, RunSettings
+from tests.components.tiny_models import chat_model
+from tests.library.test_planning import MIB, spec
+
+SIZES = {"host": {"weights": 9, "cache": 5 * MIB, "compute": 50 * MIB}}
+
+
+def test_sizes_survive_a_restart_and_belong_to_build_and_options(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    path, settings = tmp_path / "state" / "measured.json", RunSettings(context_size=512)
+    MeasuredStore(path).note(model, Mode.COMPLETION, settings, "b1 wheel", SIZES)
+    store, options = MeasuredStore(path), options_of(model, Mode.COMPLETION, settings)
+    assert store.of(model.id, "b1 wheel", options) == SIZES
+    assert store.of(model.id, "b2 wheel", options) is None
+    assert store.of(model.id, "b1 wheel", replace(options, context=1024)) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'[{"model": 1}]'])
+def test_a_broken_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "measured.json"
+    path.write_bytes(content)
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    MeasuredStore(path).note(model, Mode.COMPLETION, RunSettings(), "b", SIZES)
+    options = options_of(model, Mode.COMPLETION, RunSettings())
+    assert MeasuredStore(path).of(model.id, "b", options) == SIZES
+
+
+def test_a_disk_that_takes_nothing_breaks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    store = MeasuredStore(tmp_path / "file" / "measured.json")
+    store.note(model, Mode.COMPLETION, RunSettings(), "b", SIZES)
+
+
+def test_the_file_is_bounded(tmp_path: Path) -> None:
+    model, store = spec(chat_model(tmp_path / "m.gguf")), MeasuredStore(tmp_path / "m.json")
+    for number in range(520):
+        settings = RunSettings(context_size=256 + number)
+        store.note(model, Mode.COMPLETION, settings, "b", SIZES)
+    assert store.of(model.id, "b", options_of(model, Mode.COMPLETION, RunSettings(256))) is None
+    assert len(store._entries) == 500
+
+
+async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    taken: dict[str, dict[str, int]] = {}
+    planner = RunPlanner(
+        SettingsStore(tmp_path / "s.json"),
+        FactsReader(),
+        budget=1024 * MIB,
+        measured=lambda _, __: taken or None,
+    )
+    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings(context_size=512))
+    _, computed = await planner.cost(*asked)
+    taken |= SIZES
+    assert (await planner.cost(*asked))[1] == computed
+    planner.forget_costs()
+    _, measured = await planner.cost(*asked)
+    assert measured.memory > computed.memory + 40 * MIB
