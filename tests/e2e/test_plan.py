@@ -79,3 +79,38 @@ def test_a_plan_shows_what_was_measured_last_time(daemon: Daemon) -> None:
     for name in ("cache", "compute", "output"):
         # The log has two decimals.
         assert abs(parts[name]["bytes"] - parts[name]["measured"]) < 16 * 1024
+
+
+def test_configured_flags_reach_plan_and_engine(daemon: Daemon) -> None:
+    before = json.loads(daemon.cli("plan", "pilot", "--json").stdout)
+    flags = ("--parallel", "2", "--kv-type", "q8_0", "--gpu", "never", "--pin")
+    done = daemon.cli("configure", "pilot", *flags)
+    assert done.returncode == 0, done.stderr
+    try:
+        after = json.loads(daemon.cli("plan", "pilot", "--json").stdout)
+        assert (before["slots"], after["slots"]) == (4, 2)
+        caches = [plan["devices"][0]["parts"][1]["bytes"] for plan in (before, after)]
+        assert caches[1] == caches[0] * 17 // 32
+        assert daemon.cli("run", "pilot", "hi").returncode == 0
+        shown = daemon.cli("ps", "--memory").stdout
+        assert "Forever" in shown
+        assert "MEMORY" in shown
+        assert "MiB" in shown
+        (host,) = json.loads(daemon.cli("plan", "pilot", "--json").stdout)["devices"]
+        assert abs(host["parts"][1]["bytes"] - host["parts"][1]["measured"]) < 16 * 1024
+    finally:
+        daemon.cli("configure", "pilot")
+        daemon.cli("unload", "pilot")
+
+
+def test_a_gpu_that_is_required_and_not_there_is_said(daemon: Daemon) -> None:
+    daemon.cli("configure", "pilot", "--gpu", "required")
+    try:
+        asked = daemon.cli("run", "pilot", "hi")
+        if asked.returncode:
+            assert "a GPU is required and this machine has none" in asked.stderr
+    finally:
+        daemon.cli("configure", "pilot")
+    wrong = daemon.cli("configure", "pilot", "--pin", "--keep-alive", "5m")
+    assert wrong.returncode == 2
+    assert "exclude each other" in wrong.stderr

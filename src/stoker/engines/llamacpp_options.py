@@ -13,6 +13,7 @@ from stoker.base.errors import InvalidSetting
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_program import NAME
 from stoker.planner.estimate import Options
+from stoker.planner.fit import GpuPolicy
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 
 DEFAULT_CONTEXT: Final = 8192
@@ -85,6 +86,17 @@ def options_of(model: ModelSpec, mode: Mode, settings: RunSettings) -> Options:
     if mode is not Mode.COMPLETION:
         options = replace(options, embeddings=True, batch=WHOLE_INPUT, micro_batch=WHOLE_INPUT)
     return _with_flags(options, engine_flags(settings.runtime_flags, engine=NAME))
+
+
+def policy_of(settings: RunSettings) -> GpuPolicy:
+    """Whether GPUs may be used, by the flag that says how many layers go there."""
+    policy = GpuPolicy.PREFERRED
+    for flag, value in pairwise([*engine_flags(settings.runtime_flags, engine=NAME), ""]):
+        if flag in ("-ngl", "--gpu-layers", "--n-gpu-layers"):
+            policy = {"0": GpuPolicy.NEVER, "all": GpuPolicy.REQUIRED}.get(value, policy)
+        elif (flag, value) in (("-dev", "none"), ("--device", "none")):
+            policy = GpuPolicy.NEVER
+    return policy
 
 
 def _with_flags(options: Options, flags: Sequence[str]) -> Options:

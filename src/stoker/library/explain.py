@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of
+from stoker.engines.llamacpp_options import options_of, policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
@@ -44,7 +44,7 @@ class Planning:
         options = options_of(model, mode, settings)
         machine = await self.machine()
         try:
-            placement = place(facts, machine, options=options)
+            placement = place(facts, machine, options=options, policy=policy_of(settings))
         except DoesNotFit as error:
             return Plan(
                 model.name, LLAMACPP, fits=False, problem=error.message, hint=error.hint or ""

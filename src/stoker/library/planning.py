@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of
+from stoker.engines.llamacpp_options import options_of, policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
@@ -15,12 +15,14 @@ from stoker.library.settings import SettingsKey, SettingsStore
 from stoker.oci.digest import Digest
 from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
-from stoker.planner.fit import HOST_MARGIN, Placement, place
+from stoker.planner.fit import HOST_MARGIN, GpuPolicy, Placement, place
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
 
 # Keys, values and buffers in proportion to the weights, for models without readable facts.
 _CONTEXT_SHARE: Final = 0.15
 _MOST_PLANS: Final = 512
+
+_Key = tuple[Digest, Options, GpuPolicy]
 
 
 class RunPlanner:
@@ -44,8 +46,8 @@ class RunPlanner:
         self._devices = devices
         self._measured = measured
         self._machine: Snapshot | None = None
-        self._plans: dict[tuple[Digest, Options], Placement] = {}
-        self._costs: dict[tuple[Digest, Options], Cost] = {}
+        self._plans: dict[_Key, Placement] = {}
+        self._costs: dict[_Key, Cost] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
         """What `configure` set for this model in this mode."""
@@ -64,17 +66,20 @@ class RunPlanner:
             return settings, Cost(guess)
         options = options_of(model, mode, settings)
         machine = self._machine = self._machine or await self._empty_machine()
+        policy = policy_of(settings)
         placement = self._placement(
-            model, options, lambda: self._place(model, facts, options, machine)
+            (model.id, options, policy),
+            lambda: self._place(model, facts, options, machine, policy),
         )
         if options.context is None:
             settings = replace(settings, context_size=placement.context)
             options = options_of(model, mode, settings)
-        cost = self._costs.get((model.id, options))
+        key = (model.id, options, policy)
+        cost = self._costs.get(key)
         if cost is None:
             taken = (self._measured(model, options) or {}).get(HOST)
             cost = Cost(_corrected(placement, taken), known=True)
-            self._costs[model.id, options] = cost
+            self._costs[key] = cost
             if len(self._costs) > _MOST_PLANS:
                 self._costs.pop(next(iter(self._costs)))
         return settings, cost
@@ -83,11 +88,8 @@ class RunPlanner:
         """Something was measured anew. What is asked on every request must not ask the disk."""
         self._costs.clear()
 
-    def _placement(
-        self, model: ModelSpec, options: Options, find: Callable[[], Placement]
-    ) -> Placement:
+    def _placement(self, key: _Key, find: Callable[[], Placement]) -> Placement:
         """Remembered: a plan costs milliseconds, a request to a loaded model must not."""
-        key = (model.id, options)
         found = self._plans.get(key)
         if found is None:
             found = self._plans[key] = find()
@@ -106,10 +108,14 @@ class RunPlanner:
 
     @staticmethod
     def _place(
-        model: ModelSpec, facts: ModelFacts, options: Options, machine: Snapshot
+        model: ModelSpec,
+        facts: ModelFacts,
+        options: Options,
+        machine: Snapshot,
+        policy: GpuPolicy,
     ) -> Placement:
         try:
-            return place(facts, machine, options=options)
+            return place(facts, machine, options=options, policy=policy)
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
 

@@ -10,6 +10,12 @@ from stoker.cli.output import put_json
 from stoker.cli.session import Session
 from stoker.wire.manage import Configure, LlamaCppSettings, Speculative, VllmSettings
 
+KV_TYPES: Final = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+_GPU: Final = {
+    "required": ("--gpu-layers", "all"),
+    "preferred": (),
+    "never": ("--gpu-layers", "0"),
+}
 MODES: Final = ("completion", "embedding", "reranking", "image-generation")
 
 
@@ -24,6 +30,10 @@ class Options(cli.Options):
     no_think: bool
     mode: str
     keep_alive: str | None
+    pin: bool
+    parallel: int | None
+    kv_type: str
+    gpu: str
 
 
 def arguments(parser: cli.Parser) -> None:
@@ -31,6 +41,16 @@ def arguments(parser: cli.Parser) -> None:
     flag("--context-size", kind=int, value="N", help="tokens; -1 for what the model can do")
     flag("--mode", default="", choices=MODES, value="MODE", help=", ".join(MODES))
     flag("--keep-alive", value="TIME", help="how long it stays loaded: 5m, 1h, 0, -1 (for ever)")
+    parser.switch("--pin", help="keep it loaded, whatever else wants the memory")
+    flag("--parallel", kind=int, value="N", help="requests answered at once, sharing the context")
+    flag(
+        "--kv-type",
+        default="",
+        choices=KV_TYPES,
+        value="TYPE",
+        help="of keys and values: q8_0 takes half of f16",
+    )
+    flag("--gpu", default="", choices=tuple(_GPU), value="WHEN", help=", ".join(_GPU))
     parser.switch("--think", help="let the model reason")
     parser.switch("--no-think", help="do not let it (also --think=false)")
     flag(
@@ -93,12 +113,34 @@ def settings(options: Options) -> Configure:
         model=options.words[0],
         mode=options.mode,
         context_size=options.context_size,
-        runtime_flags=options.rest,
+        runtime_flags=[*_engine_flags(options), *options.rest],
         speculative=None if speculative == Speculative() else speculative,
-        keep_alive=options.keep_alive,
+        keep_alive=_keep_alive(options),
         vllm=None if vllm == VllmSettings() else vllm,
         llamacpp=LlamaCppSettings(-1 if options.think else 0) if thinks else None,
     )
+
+
+def _engine_flags(options: Options) -> list[str]:
+    """Settings that Docker Model Runner knows as engine flags only; so they travel to any daemon.
+
+    They come before those after `--`, which win.
+    """
+    flags: list[str] = []
+    if options.parallel is not None:
+        if options.parallel < 1:
+            raise UsageError(f"--parallel must be at least 1, got {options.parallel}")
+        # One context for all, as when the number is left to llama.cpp; else each gets its share.
+        flags += ["--parallel", str(options.parallel), "--kv-unified"]
+    if options.kv_type:
+        flags += ["--cache-type-k", options.kv_type, "--cache-type-v", options.kv_type]
+    return [*flags, *_GPU.get(options.gpu, ())]
+
+
+def _keep_alive(options: Options) -> str | None:
+    if options.pin and options.keep_alive is not None:
+        raise UsageError("--pin and --keep-alive exclude each other")
+    return "-1" if options.pin else options.keep_alive
 
 
 def _overrides(text: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from stoker.base.errors import InvalidSetting
-from stoker.base.units import human_duration, parse_duration
+from stoker.base.units import binary_size, human_duration, parse_duration
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
 from stoker.cli.names import shown
@@ -12,15 +12,17 @@ from stoker.cli.output import put, put_json, short_id, table
 from stoker.cli.session import Session
 from stoker.wire.manage import NEVER_USED, Runner
 
-HEADER: Final = ("MODEL NAME", "BACKEND", "MODE", "UNTIL")
+HEADER: Final[tuple[str, ...]] = ("MODEL NAME", "BACKEND", "MODE", "UNTIL")
 _DEFAULT_KEEP_ALIVE: Final = 300.0
 
 
 class Options(cli.Options):
     json: bool
+    memory: bool
 
 
 def arguments(parser: cli.Parser) -> None:
+    parser.switch("--memory", help="also what each model takes, and its process")
     parser.switch("--json", help="print what the API says")
 
 
@@ -32,7 +34,14 @@ def run(options: Options, session: Session) -> int:
         return 0
     now = datetime.now(UTC)
     rows = [[_name(r.model_name), r.backend_name, r.mode, until(r, now)] for r in runners]
-    put(table(HEADER, rows))
+    header = HEADER
+    if options.memory:
+        header = (*HEADER, "MEMORY", "PID", "BUILD")
+        rows = [
+            [*row, binary_size(r.memory) if r.memory else "", str(r.pid or ""), r.build]
+            for row, r in zip(rows, runners, strict=True)
+        ]
+    put(table(header, rows))
     return 0
 
 
