@@ -1,5 +1,6 @@
 """What a run costs: from the header, with the options that the engine is really given."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,17 @@ from stoker.library.facts import FactsReader
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
+from stoker.planner.devices import Device
 from stoker.planner.estimate import Options, estimate_llamacpp
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 from stoker.store.headers import gguf_facts
-from tests.components.tiny_models import CONTEXT, bad_models, chat_model, embedding_model
+from tests.components.tiny_models import (
+    CONTEXT,
+    _patched,
+    bad_models,
+    chat_model,
+    embedding_model,
+)
 from tests.planner.engine import measure
 
 MIB = 1024 * 1024
@@ -109,3 +117,41 @@ def test_absurd_contexts_are_refused_before_anything_starts() -> None:
     ):
         with pytest.raises(InvalidSetting, match="impossible"):
             engine.check_settings(wanted)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["block_count", "attention.head_count", "context_length", "embedding_length",
+     "feed_forward_length", "rope.dimension_count"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [0, 7, 10**6, 2**31, 2**32 - 1])
+async def test_a_header_that_lies_gets_a_plan_a_guess_or_a_refusal(
+    tmp_path: Path, key: str, value: int
+) -> None:
+    path = chat_model(tmp_path / "m.gguf")
+    path.write_bytes(_patched(path.read_bytes(), f"llama.{key}", value))
+    for context in (None, -1):
+        wanted = RunSettings(context_size=context)
+        with contextlib.suppress(DoesNotFit):
+            _, cost = await planner(tmp_path).cost("llama.cpp", spec(path), Mode.COMPLETION, wanted)
+            assert 0 < cost.memory <= 1024 * MIB
+
+
+async def test_what_lies_on_a_gpu_is_counted_and_never_refused_by_the_host(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    card = Device(id="CUDA0", total=8 << 30, free=0)
+
+    async def devices() -> tuple[Device, ...]:
+        return (card,)
+
+    with_gpu = RunPlanner(
+        SettingsStore(tmp_path / "s.json"), FactsReader(), budget=1024 * MIB, devices=devices
+    )
+    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    _, alone = await planner(tmp_path).cost(*asked)
+    _, cost = await with_gpu.cost(*asked)
+    assert not cost.known
+    assert cost.memory > alone.memory
+    never = RunSettings(runtime_flags=("--gpu-layers", "0"))
+    _, kept = await with_gpu.cost("llama.cpp", model, Mode.COMPLETION, never)
+    assert kept == alone

@@ -78,7 +78,7 @@ class RunPlanner:
         cost = self._costs.get(key)
         if cost is None:
             taken = (self._measured(model, options) or {}).get(HOST)
-            cost = Cost(_corrected(placement, taken), known=True)
+            cost = _cost(placement, taken)
             self._costs[key] = cost
             if len(self._costs) > _MOST_PLANS:
                 self._costs.pop(next(iter(self._costs)))
@@ -120,19 +120,22 @@ class RunPlanner:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
 
 
-def _corrected(placement: Placement, taken: Mapping[str, int] | None) -> int:
-    """Host bytes with what was measured, on the CPU alone, in place of what was computed.
+def _cost(placement: Placement, taken: Mapping[str, int] | None) -> Cost:
+    """What the ledger counts, with what was measured on the CPU in place of what was computed.
 
-    Weights stay computed: the log counts the mapped file and its repacked copy.
+    The ledger knows one memory, the host's. Until it has one for each device, what lies on GPUs is
+    counted too, as a guess: models that share a GPU then make room for each other, and none is
+    refused for it. Weights stay computed: the log counts the mapped file and its repacked copy.
     """
-    if placement.gpu_layers or not taken:
-        return placement.host_bytes
+    if placement.gpu_layers:
+        return Cost(placement.host_bytes + sum(share.bytes for share in placement.shares))
+    if not taken:
+        return Cost(placement.host_bytes, known=True)
     estimate = placement.estimate
     computed = {
         "cache": estimate.cache,
         "compute": estimate.compute,
         "output": estimate.output,
     }
-    return placement.host_bytes + sum(
-        taken.get(kind, size) - size for kind, size in computed.items()
-    )
+    more = sum(taken.get(kind, size) - size for kind, size in computed.items())
+    return Cost(placement.host_bytes + more, known=True)
