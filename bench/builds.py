@@ -5,6 +5,7 @@ names; says so and measures nothing when there is none.
 """
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -24,7 +25,9 @@ from stoker.engines.llamacpp_program import REQUIREMENT, Program
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 
-ROUNDS = 5
+ROUNDS = 3
+THREADS = int(os.environ.get("BENCH_THREADS", "0")) or None
+"""Fewer than the machine's cores when something else keeps one of them busy: both wait for it."""
 PROMPT = 256
 TOKENS = 48
 STREAMS = 8
@@ -102,7 +105,7 @@ async def _compare(
     servers, instances = [], []
     try:
         for number, program in enumerate(programs):
-            engine = LlamaCpp(program=program)
+            engine = LlamaCpp(program=program, threads=THREADS)
             socket = spec.weights.parent / f"{number}.sock"
             command = engine.command(spec, Mode.COMPLETION, settings, socket)
             instances.append(
