@@ -3,6 +3,7 @@
 Each line begins with `[<RFC 3339 with nanoseconds>] `, which `/logs` merges by.
 """
 
+import asyncio
 import logging
 import logging.handlers
 import sys
@@ -17,22 +18,30 @@ _MAX_BYTES: Final = 16 * 1024 * 1024
 _BACKUPS: Final = 2
 # A line longer than this is an engine printing data, not a message.
 _MAX_LINE: Final = 4096
+_HOLD_SECONDS: Final = 0.1
+_MAX_HELD: Final = 1000
 
 
 class _Stamped(logging.Formatter):
     """`[2026-01-02T03:04:05.678901234Z] INFO event key=value`, one line whatever the text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        seconds, fraction = divmod(int(record.created * 1e9), 1_000_000_000)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         text = super().format(record)
         # A model's name or an engine's output must not be able to forge a line or move a cursor.
         clean = "\n    ".join(printable(line) for line in text.splitlines())
-        return f"[{stamp}.{fraction:09d}Z] {clean}"
+        return f"{stamp(record.created)} {clean}"
+
+
+def stamp(now: float) -> str:
+    """`[2026-01-02T03:04:05.678901234Z]` of these Unix seconds."""
+    seconds, fraction = divmod(int(now * 1e9), 1_000_000_000)
+    return f"[{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z]"
 
 
 def printable(text: str) -> str:
     """The text with control characters escaped and its length bounded."""
+    if len(text) <= _MAX_LINE and text.isprintable():
+        return text
     shown = text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}... ({len(text)} characters)"
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in shown)
 
@@ -51,26 +60,45 @@ def set_up_logging(directory: Path, *, level: str, foreground: bool) -> None:
 
 
 class EngineLog:
-    """Where engines' lines go: `engine_log(model, line)`."""
+    """Where engines' lines go: `engine_log(model, line)`.
+
+    An engine writes some thirty lines for each request, in between its tokens. They are kept for a
+    moment and written together: one at a time they cost more than all else a request needs.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._logger = logging.Logger("engines")  # noqa: LOG001  # ours alone, not in the tree
         directory.mkdir(parents=True, exist_ok=True)
-        self._handler = _file(directory / ENGINE_LOG, "%(message)s")
-        self._logger.addHandler(self._handler)
+        self._handler = _file(directory / ENGINE_LOG, "%(message)s", stamped=False)
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, model: str, line: str) -> None:
-        """Write one line."""
-        self._logger.info("%s: %s", model, line)
+        """Take one line."""
+        self._lines.append(f"{stamp(time.time())} {printable(model)}: {printable(line)}")
+        if len(self._lines) >= _MAX_HELD:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_HOLD_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            text, self._lines = "\n".join(self._lines), []
+            record = logging.LogRecord("engines", logging.INFO, "", 0, text, None, None)
+            self._handler.handle(record)
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is held and close the file."""
+        self.flush()
         self._handler.close()
 
 
-def _file(path: Path, layout: str) -> logging.Handler:
+def _file(path: Path, layout: str, *, stamped: bool = True) -> logging.Handler:
     handler = logging.handlers.RotatingFileHandler(
         path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
     )
-    handler.setFormatter(_Stamped(layout))
+    handler.setFormatter(_Stamped(layout) if stamped else logging.Formatter(layout))
     return handler
