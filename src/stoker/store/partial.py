@@ -16,7 +16,14 @@ from typing import Final, final
 
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, Hasher
-from stoker.store.durable import disk_errors, replace_file, sync_directory, sync_file, write_all
+from stoker.store.durable import (
+    begin_writing,
+    disk_errors,
+    replace_file,
+    sync_directory,
+    sync_file,
+    write_all,
+)
 from stoker.store.layout import Layout
 from stoker.store.lock import is_current, try_flock
 from stoker.store.ranges import Range, Ranges
@@ -71,7 +78,9 @@ class Partial:
     def write(self, chunks: list[bytes], offset: int) -> None:
         """Write in order: the length of the file tells."""
         with disk_errors("write", self._path):
-            write_all(self._file, b"".join(chunks), offset)
+            data = b"".join(chunks)
+            write_all(self._file, data, offset)
+        begin_writing(self._file, offset, len(data))
 
     def begin_journal(self, held: Ranges) -> None:
         """From now on the journal tells what is here, beginning with `held`."""
@@ -95,6 +104,7 @@ class Partial:
             line = f"{offset} {offset + len(data)}\n".encode()
             if os.write(self._journal, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        begin_writing(self._file, offset, len(data))
 
     def settle(self, held: Ranges) -> None:
         """In order again: cut off what lies behind a hole, and do without a journal."""
