@@ -8,9 +8,9 @@ for GPUs, of its sources; what none of them knows is shown as the last error lin
 import re
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from stoker.engines.signs import sign
 from stoker.engines.spec import Diagnosis, Reason
 
 _AGAIN: Final = "remove the model and pull it again"
@@ -19,125 +19,113 @@ _SMALLER: Final = "use a smaller context size or a smaller model, or unload othe
 _REINSTALL: Final = "stoker reinstall-runner --backend vllm"
 
 
-@dataclass(frozen=True, slots=True)
-class _Sign:
-    pattern: re.Pattern[str]
-    reason: Reason
-    message: str
-    hint: str | None = None
-
-
-def _sign(pattern: str, reason: Reason, message: str, hint: str | None = None) -> _Sign:
-    return _Sign(re.compile(pattern), reason, message, hint)
-
-
 _SIGNS: Final = (
     # The first that is found anywhere wins: causes stand before what follows from them.
-    _sign(
+    sign(
         r"CUDA driver version is insufficient|driver on your system is too old",
         Reason.BROKEN_ENGINE,
         "the NVIDIA driver is too old for this vLLM",
         "update the driver (nvidia-smi shows its version), or use --gpu none",
     ),
-    _sign(
+    sign(
         r"No CUDA GPUs are available|no NVIDIA driver|Found no NVIDIA|Failed to infer device type"
         r"|NVMLError_(?:LibraryNotFound|DriverNotLoaded)",
         Reason.BROKEN_ENGINE,
         "vLLM finds no GPU that it can use",
         "nvidia-smi must list one; without a GPU: stoker install-runner --backend vllm --gpu none",
     ),
-    _sign(
+    sign(
         r"CUDA out of memory|OutOfMemoryError|CUDA error: out of memory",
         Reason.OUT_OF_MEMORY,
         "not enough GPU memory to load the model",
         _SMALLER,
     ),
-    _sign(
+    sign(
         r"Free memory on device .*is less than desired GPU memory utilization",
         Reason.OUT_OF_MEMORY,
         "less GPU memory is free than gpu_memory_utilization asks for",
         "unload other models, or set a smaller gpu_memory_utilization",
     ),
-    _sign(
+    sign(
         r"No available memory for the cache blocks|larger than the available KV cache memory"
         r"|(?:Available|available KV cache) memory.* (?:is less than|smaller than)",
         Reason.OUT_OF_MEMORY,
         "not enough memory for the context of even one request",
         "use a smaller context size: stoker configure --context-size",
     ),
-    _sign(
+    sign(
         r"Model architectures \['?([^\]']*)'?.*\] (?:are not supported|failed to be inspected)",
         Reason.UNSUPPORTED_ARCHITECTURE,
         "vLLM does not know the architecture {0}",
     ),
-    _sign(
+    sign(
         r"model type [`'](\w+)[`'] but Transformers does not recognize",
         Reason.UNSUPPORTED_ARCHITECTURE,
         "vLLM does not know models of type {0}",
     ),
-    _sign(
+    sign(
         # Not the bare word: every start logs all settings, trust_remote_code=False among them.
         r"trust[-_]remote[-_]code[=` ]*True|contains custom code which must be executed",
         Reason.UNSUPPORTED_ARCHITECTURE,
         "the model brings Python code of its own, which Stoker does not run",
         "choose a version of the model that vLLM supports by itself",
     ),
-    _sign(
+    sign(
         r"max_model_len \((\d+)\) is greater than the derived max_model_len \(\D*(\d+)",
         Reason.BAD_ARGUMENTS,
         "a context of {0} tokens is more than the model's {1}",
         "stoker configure --context-size with at most that many",
     ),
-    _sign(
+    sign(
         r"(?:attention heads|vocab size|hidden size)\D*\((\d+)\) must be divisible by"
         r" (?:tensor parallel size|tp_size)\D*\((\d+)\)",
         Reason.BAD_ARGUMENTS,
         "the model's {0} parts cannot be divided among {1} devices",
         _SETTINGS,
     ),
-    _sign(
+    sign(
         r"World size \((\d+)\) is larger than the number of available GPUs \((\d+)\)",
         Reason.BAD_ARGUMENTS,
         "{0} GPUs are asked for, {1} are there",
         _SETTINGS,
     ),
-    _sign(
+    sign(
         r"error: (unrecognized arguments: .*|argument [^:]+: .*)",
         Reason.BAD_ARGUMENTS,
         "vLLM refuses its arguments: {0}",
         _SETTINGS,
     ),
-    _sign(
+    sign(
         r"invalid (?:tool call|reasoning) parser: (\S+)",
         Reason.BAD_ARGUMENTS,
         "vLLM has no parser called {0}",
         _SETTINGS,
     ),
-    _sign(
+    sign(
         r"not a valid JSON file|JSONDecodeError",
         Reason.BAD_FILE,
         "a configuration file of the model is not JSON",
         _AGAIN,
     ),
-    _sign(
+    sign(
         r"SafetensorError: (.*)|Cannot find any model weights",
         Reason.BAD_FILE,
         "the weights cannot be read: {0}",
         _AGAIN,
     ),
-    _sign(
+    sign(
         r"(?:size mismatch for|shape mismatch|Attempted to load weight) ?(.*)",
         Reason.BAD_FILE,
         "the weights do not have the shape that config.json says: {0}",
         _AGAIN,
     ),
-    _sign(
+    sign(
         r"[Aa]ddress already in use",
         Reason.ADDRESS_IN_USE,
         "the engine's address is in use already",
         "try again",
     ),
-    _sign(
+    sign(
         r"(?:No module named '(?:vllm|torch)|ImportError|PackageNotFoundError)(.*)",
         Reason.BROKEN_ENGINE,
         "the installed vLLM is damaged{0}",
@@ -152,11 +140,13 @@ _CRASHES: Final = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, sign
 
 def diagnosis_of(exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
     """What went wrong. `exit_code` is negative for a signal, None for a process still alive."""
-    for sign in _SIGNS:
+    for known in _SIGNS:
         for line in reversed(log_tail):
-            if match := sign.pattern.search(line):
+            if match := known.pattern.search(line):
                 parts = [group or "" for group in match.groups()]
-                return Diagnosis(sign.reason, sign.message.format(*parts).rstrip(": "), sign.hint)
+                return Diagnosis(
+                    known.reason, known.message.format(*parts).rstrip(": "), known.hint
+                )
     if exit_code == -signal.SIGKILL:
         return Diagnosis(
             Reason.OUT_OF_MEMORY,
