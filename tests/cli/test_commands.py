@@ -191,8 +191,7 @@ def test_status(stoker: Stoker, daemon: Stub) -> None:
     outcome = stoker("status")
     assert outcome.code == 0
     assert outcome.out == (
-        "Docker Model Runner is running\n\n"
-        "BACKEND    STATUS   DETAILS  \nllama.cpp  Running  b1       \n"
+        "Docker Model Runner is running\n\nStatus:\nllama.cpp: running llama.cpp version: b1\n"
     )
     text = stoker("status", "--json").out
     assert text.startswith('{"running":true,"backends":{"llama.cpp":"Running: b1"},"kind":')
@@ -335,6 +334,8 @@ def test_configure_show(stoker: Stoker, daemon: Stub) -> None:
 def test_logs(stoker: Stoker, daemon: Stub) -> None:
     assert stoker("logs", "--no-engines").out.count("\n") == 2
     assert daemon.requests[-1].query == {"follow": "false", "no-engines": "true"}
+    stoker("logs", "--backend", "vllm")
+    assert daemon.requests[-1].query["backend"] == "vllm"
 
 
 def test_logs_of_a_daemon_that_died(stoker: Stoker, tmp_path: Path) -> None:

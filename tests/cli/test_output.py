@@ -10,6 +10,7 @@ from stoker.cli.commands import df, ps, status
 from stoker.cli.commands import list as listing
 from stoker.cli.output import age, short_id, table
 from stoker.wire.manage import Model, Runner
+from stoker.wire.runners import EngineBuild
 from tests.components.stub_daemon import ID, SMOLLM2
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -43,10 +44,21 @@ def test_other_tables() -> None:
         "smollm2     llama.cpp  completion  4 minutes from now  \n"
     )
     backends = {"vllm": "Not Installed", "llama.cpp": "Running: llama.cpp b9879"}
-    assert table(status.HEADER, status.rows(backends)) == (
-        "BACKEND    STATUS         DETAILS          \n"
-        "llama.cpp  Running        llama.cpp b9879  \n"
-        "vllm       Not Installed                   \n"
+    assert status.lines(backends) == (
+        "llama.cpp: running llama.cpp version: b9879\nvllm: not installed\n"
+    )
+    assert status.lines({"vllm": "Running: vllm 0.32.0 (cpu)"}) == (
+        "vllm: running vllm version: 0.32.0\n"
+    )
+    assert status.lines({"vllm": "Installing: fetching uv", "mlx": "Running"}) == (
+        "mlx: running\nvllm: installing: fetching uv\n"
+    )
+    given_up = EngineBuild("vllm", "0.1", "cpu", retired="it cannot load x")
+    builds = [EngineBuild("llama.cpp", "b1", "wheel", active=True), given_up]
+    assert table(status.HEADER, status.rows(builds)) == (
+        "BACKEND    VERSION  BUILD  INSTALLED  STATE                       \n"
+        "llama.cpp  b1       wheel             in use                      \n"
+        "vllm       0.1      cpu               given up: it cannot load x  \n"
     )
     assert table(df.HEADER, [["Models", "270.61MB"], ["Inference engine", "95.10MB"]]) == (
         "TYPE              SIZE      \nModels            270.61MB  \nInference engine  95.10MB   \n"

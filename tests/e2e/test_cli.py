@@ -65,6 +65,20 @@ def test_logs_show_requests_and_engine_output(daemon: Daemon) -> None:
     assert "llama_" not in daemon.cli("logs", "--no-engines").stdout
 
 
+def test_logs_of_one_engine(daemon: Daemon) -> None:
+    daemon.cli("run", "pilot", "hello")
+    mine = daemon.cli("logs", "--backend", "llama.cpp").stdout
+    assert "llama_" in mine
+    assert "path='/engines/v1/chat/completions'" not in mine
+    assert daemon.cli("logs", "--backend", "vllm").stdout == ""
+    unknown = daemon.cli("logs", "--backend", "tgi")
+    assert unknown.returncode == 1
+    assert "backend not found" in unknown.stderr
+    assert "hint: known backends: llama.cpp, vllm" in unknown.stderr
+    both = daemon.cli("logs", "--backend", "vllm", "--no-engines")
+    assert "nothing over" in both.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

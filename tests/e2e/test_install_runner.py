@@ -84,6 +84,25 @@ def test_install_run_reinstall(daemon: Daemon, packages: Path) -> None:
     assert "compiling" in anew.stderr
     assert builds(daemon) == [("b11549", "native", True), *[("b11549", "native", False)] * 2]
     assert engine_build(daemon) == "b11549 (native)"
+    lines = daemon.cli("status").stdout.splitlines()
+    assert "llama.cpp: running llama.cpp version: b11549" in lines
+    assert [line.split()[2] for line in lines if "in use" in line] == ["native"]
+
+
+def test_one_variant_is_removed(daemon: Daemon, packages: Path) -> None:
+    fake_sdist(packages)
+    assert daemon.cli(*INSTALL, timeout=120).returncode == 0
+    remove = ("uninstall-runner", "--backend", "llama.cpp", "--gpu")
+    wrong = daemon.cli(*remove, "vulkan")
+    assert wrong.returncode == 1
+    assert "llama.cpp has no build for --gpu vulkan" in wrong.stderr
+    assert "hint: installed: native" in wrong.stderr
+    assert engine_build(daemon) == "b11549 (native)"
+    done = daemon.cli(*remove, "none")
+    assert done.stdout == "Uninstalled llama.cpp backend (--gpu none)\n", done.stderr
+    assert builds(daemon) == [("b11549", "wheel", True)]
+    lone = daemon.cli("uninstall-runner", "--gpu", "none")
+    assert "--gpu goes with --backend" in lone.stderr
 
 
 def test_a_compiler_error_changes_nothing(daemon: Daemon, packages: Path) -> None:
@@ -112,14 +131,13 @@ def test_ctrl_c_ends_it_without_a_trace(daemon: Daemon, packages: Path) -> None:
         busy = daemon.cli("uninstall-runner", "--backend", "llama.cpp")
         assert "being installed" in busy.stderr
         text = daemon.cli("status").stdout
-        assert "Installing" in text
-        assert "compiling llama.cpp 10 %" in text
+        assert "llama.cpp: installing: compiling llama.cpp 10 %" in text
         run.send_signal(signal.SIGINT)
         rest = run.stderr.read()
     assert run.returncode == 130
     assert b"goes on where this one stopped" in rest
     deadline = time.monotonic() + 10
-    while "Installing" in daemon.cli("status").stdout:
+    while "installing" in daemon.cli("status").stdout:
         assert time.monotonic() < deadline
     assert daemon.engine_pids() == []
     assert not list((daemon.home / "engines").rglob(".staging-*"))

@@ -49,6 +49,14 @@ def test_the_last_installed_runs(builds: Builds) -> None:
     assert build.source == "vulkan"
 
 
+def test_one_kind_of_gpu_is_removed_alone(builds: Builds) -> None:
+    native, vulkan = made(builds, "native"), made(builds, "vulkan")
+    assert (native.gpu, vulkan.gpu) == ("none", "vulkan")
+    assert builds.remove("llama.cpp", gpu="cuda") == 0
+    assert builds.remove("llama.cpp", gpu="vulkan") == 1
+    assert builds.all("llama.cpp") == (native,)
+
+
 def test_llama_server_path_comes_before_builds(builds: Builds, tmp_path: Path) -> None:
     made(builds, "native")
     server = tmp_path / "llama-server"

@@ -2,14 +2,14 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from stoker.api.models import boolean
-from stoker.base.errors import UserError
+from stoker.base.errors import ModelNotFound, UserError
 
 # What a person can still scroll through; the files hold more.
 _TAIL_BYTES: Final = 4 * 1024 * 1024
@@ -17,9 +17,9 @@ _POLL_SECONDS: Final = 0.25
 
 
 class LogRoutes:
-    """Reads the log files that `observe/logs` writes."""
+    """Reads the log files that `observe/logs` writes; `engines` has one for each engine's name."""
 
-    def __init__(self, service: Path, engines: Path) -> None:
+    def __init__(self, service: Path, engines: Mapping[str, Path]) -> None:
         self._service = service
         self._engines = engines
 
@@ -28,14 +28,15 @@ class LogRoutes:
         yield web.get("/logs", self.logs)
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
-        """Plain text; `?follow=true` goes on until the client leaves."""
+        """Plain text; `?follow=true` goes on until the client leaves.
+
+        `?no-engines=true` leaves out what engines wrote, `?backend=NAME` all but one engine.
+        """
         for name in ("follow", "no-engines"):
             if request.query.get(name, "") not in _BOOLEANS:
                 raise UserError(f"invalid value for {name!r}: {request.query[name]!r}")
         follow = boolean(request.query.get("follow"))
-        files = [self._service]
-        if not boolean(request.query.get("no-engines")):
-            files.append(self._engines)
+        files = self._files(request.query)
         response = web.StreamResponse()
         response.content_type = "text/plain"
         response.charset = "utf-8"
@@ -49,6 +50,19 @@ class LogRoutes:
                 await response.write(new)
         await response.write_eof()
         return response
+
+    def _files(self, query: Mapping[str, str]) -> list[Path]:
+        """Those that are asked for. Raises UserError, ModelNotFound for an unknown engine."""
+        without = boolean(query.get("no-engines"))
+        backend = query.get("backend", "")
+        if not backend:
+            return [self._service, *(() if without else self._engines.values())]
+        if without:
+            raise UserError("backend and no-engines leave nothing over", hint="give one of them")
+        if backend not in self._engines:
+            known = ", ".join(self._engines)
+            raise ModelNotFound("backend not found", hint=f"known backends: {known}")
+        return [self._engines[backend]]
 
 
 _BOOLEANS: Final = frozenset(

@@ -80,15 +80,15 @@ class RunnerRoutes:
         return web.Response(status=202)
 
     async def uninstall(self, request: web.Request) -> web.StreamResponse:
-        """Remove an engine's builds; its idle runners are stopped first."""
-        asked = await read_json(request, wire.Backend)
+        """Remove an engine's builds, all or for one GPU; its idle runners are stopped first."""
+        asked = await read_json(request, wire.UninstallBackend)
         self._check(asked.backend)
         if self._stop_runners(asked.backend):
             raise Conflict(
                 f"{asked.backend} is answering requests just now", hint="try again after them"
             )
         try:
-            count = await self._workshop.uninstall(asked.backend)
+            count = await self._workshop.uninstall(asked.backend, asked.gpu)
         except StokerError as error:
             return text_response(error, prefix="backend uninstall failed: ")
         return json_response(wire.Uninstalled(count))

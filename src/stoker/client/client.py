@@ -145,9 +145,16 @@ class Client:
         body = self._http.call("GET", "/engines/_configure", query=query)
         return self._decode(body, list[Configured])
 
-    def logs(self, *, follow: bool = False, engines: bool = True) -> Iterator[bytes]:
-        """The daemon's log as it is stored; with `follow` it never ends by itself."""
+    def logs(
+        self, *, follow: bool = False, engines: bool = True, backend: str = ""
+    ) -> Iterator[bytes]:
+        """The daemon's log as it is stored; with `follow` it never ends by itself.
+
+        `engines` False leaves out what engines wrote, `backend` all but that one engine.
+        """
         query = {"follow": str(follow).lower(), "no-engines": str(not engines).lower()}
+        if backend:
+            query["backend"] = backend
         with self._http.stream("GET", "/logs", query=query) as stream:
             yield from stream.chunks()
 

@@ -9,7 +9,7 @@ from stoker.base.errors import DaemonError, ParseError
 from stoker.client.client import Client
 from stoker.client.transport import Transport
 from stoker.wire.manage import Progress
-from stoker.wire.runners import Backend, EngineBuild, InstallBackend, Uninstalled
+from stoker.wire.runners import Backend, EngineBuild, InstallBackend, UninstallBackend, Uninstalled
 
 
 @final
@@ -43,9 +43,9 @@ class Runners:
             "POST", "/engines/install-backend/cancel", body=msgspec.json.encode(Backend(backend))
         )
 
-    def uninstall(self, backend: str) -> int:
-        """Remove an engine's builds; how many there were."""
-        body = msgspec.json.encode(Backend(backend))
+    def uninstall(self, backend: str, *, gpu: str = "") -> int:
+        """Remove an engine's builds, or only those for a kind of GPU; how many there were."""
+        body = msgspec.json.encode(UninstallBackend(backend, gpu))
         # Gigabytes in a hundred thousand files: no time-out.
         answer = self._http.call("POST", "/engines/uninstall-backend", body=body, timeout=None)
         return msgspec.json.decode(answer, type=Uninstalled).builds

@@ -60,7 +60,7 @@ from stoker.library.machine import Machine
 from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
-from stoker.observe.logs import ENGINE_LOG, SERVICE_LOG, EngineLog
+from stoker.observe.logs import SERVICE_LOG, EngineLog, engine_log_file
 from stoker.observe.metrics import Metrics
 from stoker.planner.estimate import Options
 from stoker.planner.spec import ModelSpec
@@ -190,7 +190,10 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 MetricsRoutes(metrics, scheduler, upstreams),
                 recorder,
                 DocsRoutes(),
-                LogRoutes(paths.logs / SERVICE_LOG, paths.logs / ENGINE_LOG),
+                LogRoutes(
+                    paths.logs / SERVICE_LOG,
+                    {name: engine_log_file(paths.logs, name) for name in engines},
+                ),
             )
             yield Daemon(app, scheduler)
     finally:

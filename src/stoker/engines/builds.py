@@ -27,6 +27,7 @@ _MANIFEST: Final = "build.json"
 _STAGING: Final = ".staging-"
 _KEPT: Final = 2
 """Builds of one variant that stay: the one in use and the one to fall back to."""
+_FOR_PROCESSORS: Final = frozenset({"native", "cpu"})
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +56,12 @@ class InstalledBuild:
     def python(self) -> Path:
         """The interpreter of its private environment."""
         return self.directory / "bin" / "python"
+
+    @property
+    def gpu(self) -> str:
+        """The kind of GPU it is for, as `--gpu` names it; `none` for the processor."""
+        variant = self.manifest.variant
+        return "none" if variant in _FOR_PROCESSORS else variant
 
     def serves(self, requirement: str) -> bool:
         """Whether it is good and made of that package; the empty text means any."""
@@ -123,12 +130,16 @@ class Builds:
         except OSError as error:
             raise _trouble(build.directory, error) from error
 
-    def remove(self, engine: str) -> int:
-        """Delete all builds of an engine; how many there were. Raises StorageError."""
-        builds = self.all(engine)
+    def remove(self, engine: str, *, gpu: str = "") -> int:
+        """Delete an engine's builds, or only those for a kind of GPU; how many there were.
+
+        Raises StorageError.
+        """
+        builds = [build for build in self.all(engine) if gpu in ("", build.gpu)]
         for build in builds:
             _delete(build.directory)
-        shutil.rmtree(self._root / engine, ignore_errors=True)
+        if not gpu:
+            shutil.rmtree(self._root / engine, ignore_errors=True)
         return len(builds)
 
     def sweep(self, engine: str) -> None:

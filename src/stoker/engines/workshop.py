@@ -6,11 +6,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, final
 
-from stoker.base.errors import Conflict, InvalidSetting, StorageError
+from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound, StorageError
 from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.install import Installer, Notify, SelfTest, State
 from stoker.engines.llamacpp import LlamaCpp
@@ -130,15 +131,24 @@ class Workshop:
         """All of an engine, newest first."""
         return self._builds.all(engine)
 
-    async def uninstall(self, engine: str) -> int:
-        """Remove all builds of an engine and what is kept to make them; how many there were.
+    async def uninstall(self, engine: str, gpu: str = "") -> int:
+        """Remove the builds of an engine and what is kept to make them; how many there were.
 
-        Only while none of them runs. Raises StorageError, and Conflict during an installation.
+        With `gpu` only those for that kind; what is kept stays then. Only while none of them runs.
+        Raises StorageError, Conflict during an installation, ModelNotFound without such a build.
         """
         if engine in self._scopes:
             raise Conflict(f"{engine} is being installed", hint="wait, or cancel that first")
-        count = await asyncio.to_thread(self._builds.remove, engine)
-        await asyncio.to_thread(shutil.rmtree, self._cache / engine, ignore_errors=True)
+        found = self.builds(engine)
+        if gpu and all(build.gpu != gpu for build in found):
+            variants = sorted({build.manifest.variant for build in found})
+            raise ModelNotFound(
+                f"{engine} has no build for --gpu {gpu}",
+                hint=f"installed: {', '.join(variants) or 'none'}",
+            )
+        count = await asyncio.to_thread(partial(self._builds.remove, engine, gpu=gpu))
+        if not gpu:
+            await asyncio.to_thread(shutil.rmtree, self._cache / engine, ignore_errors=True)
         return count
 
     async def _install(

@@ -1,4 +1,4 @@
-"""Log files: one for the service, one for what engines write. Both rotate.
+"""Log files: one for the service, one for what each engine writes. All rotate.
 
 Each line begins with `[<RFC 3339 with nanoseconds>] `, which `/logs` merges by.
 """
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 SERVICE_LOG: Final = "stoker.log"
-ENGINE_LOG: Final = "engines.log"
 
 _MAX_BYTES: Final = 16 * 1024 * 1024
 _BACKUPS: Final = 2
@@ -59,8 +58,13 @@ def set_up_logging(directory: Path, *, level: str, foreground: bool) -> None:
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
+def engine_log_file(directory: Path, engine: str) -> Path:
+    """Where an engine's lines are: one that talks much does not rotate away another's."""
+    return directory / f"engine-{engine}.log"
+
+
 class EngineLog:
-    """Where engines' lines go: `engine_log(model, line)`.
+    """Where engines' lines go: `engine_log(engine, model, line)`.
 
     An engine writes some thirty lines for each request, in between its tokens. They are kept for a
     moment and written together: one at a time they cost more than all else a request needs.
@@ -68,14 +72,16 @@ class EngineLog:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._handler = _file(directory / ENGINE_LOG, "%(message)s", stamped=False)
-        self._lines: list[str] = []
+        self._directory = directory
+        self._handlers: dict[str, logging.Handler] = {}
+        self._lines: dict[str, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def __call__(self, model: str, line: str) -> None:
+    def __call__(self, engine: str, model: str, line: str) -> None:
         """Take one line."""
-        self._lines.append(f"{stamp(time.time())} {printable(model)}: {printable(line)}")
-        if len(self._lines) >= _MAX_HELD:
+        held = self._lines.setdefault(engine, [])
+        held.append(f"{stamp(time.time())} {printable(model)}: {printable(line)}")
+        if len(held) >= _MAX_HELD:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_HOLD_SECONDS, self.flush)
@@ -85,15 +91,22 @@ class EngineLog:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._lines:
-            text, self._lines = "\n".join(self._lines), []
-            record = logging.LogRecord("engines", logging.INFO, "", 0, text, None, None)
-            self._handler.handle(record)
+        held, self._lines = self._lines, {}
+        for engine, lines in held.items():
+            record = logging.LogRecord("engines", logging.INFO, "", 0, "\n".join(lines), None, None)
+            self._handler(engine).handle(record)
 
     def close(self) -> None:
-        """Write what is held and close the file."""
+        """Write what is held and close the files."""
         self.flush()
-        self._handler.close()
+        for handler in self._handlers.values():
+            handler.close()
+
+    def _handler(self, engine: str) -> logging.Handler:
+        if engine not in self._handlers:
+            path = engine_log_file(self._directory, engine)
+            self._handlers[engine] = _file(path, "%(message)s", stamped=False)
+        return self._handlers[engine]
 
 
 def _file(path: Path, layout: str, *, stamped: bool = True) -> logging.Handler:

@@ -40,9 +40,9 @@ class Scheduler:
     """Decides what runs and when; `async with lease(...)` is how a request gets a runner.
 
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
-    sockets; `engine_log` receives every line an engine writes, with the model's name; `watch` sees
-    every decision; `room` answers how many bytes of memory all engines may have now;
-    `loaded` is told what a model took.
+    sockets; `engine_log` receives every line that an engine writes, after the engine's and the
+    model's name; `watch` sees every decision; `room` answers how many bytes of memory all engines
+    may have now; `loaded` is told what a model took.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Scheduler:
         engines: Mapping[str, Engine],
         launcher: Launcher,
         run_dir: Path,
-        engine_log: Callable[[str, str], None],
+        engine_log: Callable[[str, str, str], None],
         watch: Callable[[Effect], None] = lambda _: None,
         room: Callable[[], int] | None = None,
         loaded: Callable[[events.RunRequest, BufferLog], None] = lambda _, __: None,
@@ -260,7 +260,7 @@ class Scheduler:
 
         def log(line: str) -> None:
             buffers(line)
-            self._engine_log(name, line)
+            self._engine_log(engine.name, name, line)
 
         instance = await self._launcher.start(engine, command, label=name, log=log)
         self._loaded(request, buffers)

@@ -18,9 +18,16 @@ class InstallBackend(msgspec.Struct, omit_defaults=True):
 
 
 class Backend(msgspec.Struct, omit_defaults=True):
-    """Body of `POST /engines/uninstall-backend` and of a cancellation."""
+    """Body of `POST /engines/install-backend/cancel`."""
 
     backend: str = ""
+
+
+class UninstallBackend(msgspec.Struct, omit_defaults=True):
+    """Body of `POST /engines/uninstall-backend`. With `gpu` only builds for that kind go."""
+
+    backend: str = ""
+    gpu: str = ""
 
 
 class Uninstalled(msgspec.Struct):

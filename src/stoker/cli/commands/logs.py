@@ -12,18 +12,23 @@ from stoker.cli.session import Session
 class Options(cli.Options):
     follow: bool
     no_engines: bool
+    backend: str
 
 
 def arguments(parser: cli.Parser) -> None:
     parser.switch("-f", "--follow", help="go on printing what is added")
     parser.switch("--no-engines", help="leave out what the engines say")
+    parser.flag("--backend", default="", value="NAME", help="only what this engine says")
 
 
 def run(options: Options, session: Session) -> int:
     client = session.client(start=False)
+    chunks = client.logs(
+        follow=options.follow, engines=not options.no_engines, backend=options.backend
+    )
     try:
         with doing("Failed to read the logs"):
-            for data in client.logs(follow=options.follow, engines=not options.no_engines):
+            for data in chunks:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
     except Unreachable:

@@ -1,5 +1,6 @@
-"""`status`: is the daemon there, and which engines has it?"""
+"""`status`: is the daemon there, which engines has it, and in which builds?"""
 
+from datetime import datetime
 from typing import Final
 
 from msgspec import to_builtins
@@ -8,14 +9,14 @@ from stoker.base.errors import DaemonError, Unreachable
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import FAILED, OK, say
-from stoker.cli.output import put, table
+from stoker.cli.output import age, put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
 from stoker.client.runners import Runners
 from stoker.client.running import running
 from stoker.wire.runners import EngineBuild
 
-HEADER: Final = ("BACKEND", "STATUS", "DETAILS")
+HEADER: Final = ("BACKEND", "VERSION", "BUILD", "INSTALLED", "STATE")
 _ORDER: Final = ("Running", "Error", "Not Installed", "Installing")
 # Neither Docker Desktop nor a container: Docker Model Runner's name for a server of one's own.
 KIND: Final = "Docker Engine (Manual Install)"
@@ -36,21 +37,51 @@ def run(options: Options, session: Session) -> int:
         backends = client.status()
     except Unreachable:
         backends = None
+    builds = _builds(client) if backends else []
     if options.json:
-        put(_as_json(client, backends, _builds(client) if backends else []))
+        put(_as_json(client, backends, builds))
         return OK
     if backends is None:
         put("Docker Model Runner is not running\n")
         say(f"hint: start it with: {session.program} start-runner")
         return FAILED
-    put("Docker Model Runner is running\n\n" + table(HEADER, rows(backends)))
+    put("Docker Model Runner is running\n\nStatus:\n" + lines(backends))
+    if builds:
+        put("\n" + table(HEADER, rows(builds)))
     return OK
 
 
-def rows(backends: dict[str, str]) -> list[list[str]]:
-    """Running ones first; what follows the colon of a status is its details."""
+def lines(backends: dict[str, str]) -> str:
+    """One for each engine, running ones first: `vllm: running vllm version: 0.32.0`."""
     split = [(name, *text.partition(": ")[::2]) for name, text in backends.items()]
-    return [[*row] for row in sorted(split, key=lambda row: (_rank(row[1]), row[0]))]
+    ordered = sorted(split, key=lambda one: (_rank(one[1]), one[0]))
+    return "".join(f"{name}: {_described(name, *rest)}\n" for name, *rest in ordered)
+
+
+def _described(name: str, status: str, details: str) -> str:
+    if status == "Running" and details:
+        # `llama.cpp b11549 (native)`; which build that is, the table below tells.
+        version = details.removeprefix(f"{name} ").partition(" (")[0]
+        return f"running {name} version: {version}"
+    return f"{status.lower()}: {details}" if details else status.lower()
+
+
+def rows(builds: list[EngineBuild]) -> list[list[str]]:
+    """As they come: of each engine the one in use first."""
+    return [
+        [build.backend, build.version, build.source, _installed(build), _state(build)]
+        for build in builds
+    ]
+
+
+def _installed(build: EngineBuild) -> str:
+    return age(int(datetime.fromisoformat(build.made).timestamp())) if build.made else ""
+
+
+def _state(build: EngineBuild) -> str:
+    if build.retired:
+        return f"given up: {build.retired}"
+    return "in use" if build.active else ""
 
 
 def _rank(status: str) -> int:

@@ -2,7 +2,7 @@
 
 from stoker.cli import parser as cli
 from stoker.cli.commands import runner
-from stoker.cli.errors import doing
+from stoker.cli.errors import UsageError, doing
 from stoker.cli.output import put
 from stoker.cli.session import Session
 from stoker.client.runners import Runners
@@ -10,6 +10,7 @@ from stoker.client.runners import Runners
 
 class Options(runner.Options):
     backend: str
+    gpu: str
     models: bool
     images: bool
 
@@ -17,6 +18,7 @@ class Options(runner.Options):
 def arguments(parser: cli.Parser) -> None:
     parser.set_defaults(command="stop-runner", host=None, port=None)
     parser.flag("--backend", default="", value="NAME", help="only this engine")
+    parser.flag("--gpu", default="", value="KIND", help="with --backend: only builds for this kind")
     parser.switch("--models", help="the models too")
     parser.switch("--images", help="the engines too")
     parser.epilog = (
@@ -26,8 +28,10 @@ def arguments(parser: cli.Parser) -> None:
 
 def run(options: Options, session: Session) -> int:
     if options.backend:
-        _remove(Runners(session.client()), options.backend)
+        _remove(Runners(session.client()), options.backend, options.gpu)
         return 0
+    if options.gpu:
+        raise UsageError("--gpu goes with --backend: which engine's builds are meant?")
     if options.images or options.models:
         client = session.client()
         for backend in client.status() if options.images else ():
@@ -38,7 +42,7 @@ def run(options: Options, session: Session) -> int:
     return runner.run(options, session)
 
 
-def _remove(runners: Runners, backend: str) -> None:
+def _remove(runners: Runners, backend: str, gpu: str = "") -> None:
     with doing(f"Failed to uninstall {backend}"):
-        runners.uninstall(backend)
-    put(f"Uninstalled {backend} backend\n")
+        runners.uninstall(backend, gpu=gpu)
+    put(f"Uninstalled {backend} backend{f' (--gpu {gpu})' if gpu else ''}\n")
