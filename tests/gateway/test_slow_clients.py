@@ -1,41 +1,14 @@
 """Clients that never finish: they are given up, and their engines are free again."""
 
-import asyncio
 import http.client
 import json
-import socket
 import threading
 
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-
-from stoker.gateway import Gateway, Limits
 from tests.api.conftest import daemon
 from tests.components.daemon import Daemon
 from tests.components.http import ask
 
 __all__ = ["daemon"]
-
-
-class _Reader(Gateway):
-    """A gateway that only reads bodies."""
-
-    def __init__(self) -> None:
-        self._limits = Limits(body=1000, pause=0.2)
-
-
-async def test_a_body_that_stops_is_given_up() -> None:
-    async def handle(request: web.Request) -> web.Response:
-        return web.Response(body=await _Reader().read(request))
-
-    app = web.Application()
-    app.router.add_post("/", handle)
-    async with TestServer(app) as server:
-        with socket.create_connection((str(server.host), server.port or 0)) as line:
-            line.setblocking(False)
-            line.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
-            got = await asyncio.get_running_loop().sock_recv(line, 4096)
-    assert got.startswith(b"HTTP/1.1 408 ")
 
 
 def _busy(daemon: Daemon) -> bool:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
 from stoker.base.errors import StokerError
-from stoker.gateway import Gateway, Operation, Passthrough, decode_call
+from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.wire.anthropic import fault
@@ -34,7 +34,7 @@ class AnthropicRoutes:
         self, operation: Operation
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            body = await self._gateway.read(request)
+            body = await read_body(request)
             engine = request.match_info.get("engine")
             call = decode_call(body, operation, engine, preload=preload(request))
             return await self._gateway.serve(request, call, AnthropicAnswer(call.model))

@@ -9,6 +9,7 @@ import stoker
 from stoker.api.middleware import identify, translate_errors
 from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.views import json_response
+from stoker.gateway import LIMITS, Limits
 from stoker.wire.manage import Version
 
 
@@ -20,9 +21,10 @@ class Routes(Protocol):
         ...
 
 
-def build_app(policy: Policy, *trees: Routes) -> web.Application:
+def build_app(policy: Policy, limits: Limits, *trees: Routes) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify])
+    app[LIMITS] = limits
     Gatekeeper(policy).install(app)
     app.middlewares.append(translate_errors)
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])

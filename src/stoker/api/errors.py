@@ -20,6 +20,7 @@ STATUS: Final[dict[type[errors.StokerError], int]] = {
     errors.UnsupportedFormat: 422,
     errors.DoesNotFit: 422,
     errors.PayloadTooLarge: 413,
+    errors.BodyTooSlow: 408,
     errors.Busy: 503,
     errors.QueueFull: 429,
     errors.RemoteError: 502,

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from stoker.api.views import openai_list, openai_model
-from stoker.gateway import Gateway, Operation, decode_call
+from stoker.gateway import Gateway, Operation, decode_call, read_body
 from stoker.library import Library
 
 # The engine in the path is optional, and the last one serves clients that want nothing but a host.
@@ -58,7 +58,7 @@ class InferenceRoutes:
 
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            body = await self._gateway.read(request)
+            body = await read_body(request)
             engine = request.match_info.get("engine")
             call = decode_call(body, operation, engine, preload=preload(request))
             return await self._gateway.serve(request, call)

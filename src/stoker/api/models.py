@@ -13,6 +13,7 @@ from stoker.api.views import json_response, native, removals
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
+from stoker.gateway import read_body
 from stoker.library import Library
 from stoker.oci.reference import parse_reference
 from stoker.wire import manage
@@ -84,16 +85,10 @@ class ModelRoutes:
 
 
 async def read_json(request: web.Request, kind: type[_T]) -> _T:
-    """The body as a message. Raises UserError with Docker Model Runner's text."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > _MAX_BODY:
-            raise UserError("request too large")
-        chunks.append(chunk)
+    """The body as a message. Raises UserError with Docker Model Runner's text, PayloadTooLarge."""
+    body = await read_body(request, _MAX_BODY)
     try:
-        return msgspec.json.decode(b"".join(chunks) or b"{}", type=kind)
+        return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError("invalid request body", hint=str(error)) from error
 

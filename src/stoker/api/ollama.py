@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from stoker.base.errors import StokerError, UserError
-from stoker.gateway import Call, Gateway, Operation
+from stoker.gateway import Call, Gateway, Operation, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.library import Library
@@ -101,7 +101,7 @@ class OllamaRoutes:
         })  # fmt: skip
 
     async def _read(self, request: web.Request, kind: type[_R]) -> _R:
-        return decode(await self._gateway.read(request), kind)
+        return decode(await read_body(request), kind)
 
 
 def decode(body: bytes, kind: type[_R]) -> _R:

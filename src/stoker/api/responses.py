@@ -13,7 +13,7 @@ from aiohttp import web
 from stoker.api.inference import PREFIXES, preload
 from stoker.api.views import json_response
 from stoker.base.errors import ModelNotFound
-from stoker.gateway import Gateway, Operation, Passthrough, decode_call
+from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.blame import engine_fault
 from stoker.wire.responses import Create, Item
 from stoker.wire.responses_stream import ResponseStream
@@ -89,7 +89,7 @@ class ResponsesRoutes:
             yield web.get(f"{prefix}/responses/{{id}}/input_items", self.input_items)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        body = await self._gateway.read(request)
+        body = await read_body(request)
         engine = request.match_info.get("engine")
         call = decode_call(body, Operation.RESPONSES, engine, preload=preload(request))
         create = Create(body)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
 from stoker.base.errors import UserError
-from stoker.gateway import Gateway, Operation, Passthrough, decode_call
+from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.wire.score import Score, rerank_body, score_answer
 
 
@@ -26,7 +26,7 @@ class ScoreRoutes:
 
     async def score(self, request: web.Request) -> web.StreamResponse:
         """How well each of some texts answers one."""
-        body = await self._gateway.read(request)
+        body = await read_body(request)
         engine = request.match_info.get("engine")
         call = decode_call(body, Operation.RERANK, engine, preload=preload(request))
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Final
+from contextlib import aclosing
 
 import msgspec
 from aiohttp import web
@@ -17,13 +17,11 @@ from stoker.distribution.artifact import store_artifact
 from stoker.distribution.loading import load
 from stoker.distribution.package import Extras
 from stoker.distribution.repackage import repackaged
+from stoker.gateway.body import paced
 from stoker.library import Library
 from stoker.oci.reference import parse_reference
 from stoker.store import Store
 from stoker.wire import manage
-
-# Read from a connection at once; a blob of 100 GB is that many hand-overs fewer.
-_CHUNK: Final = 1024 * 1024
 
 
 class TransferRoutes:
@@ -43,7 +41,8 @@ class TransferRoutes:
     async def load(self, request: web.Request) -> web.StreamResponse:
         """Take in a tar file; one without names is tagged by its id afterwards."""
         try:
-            await load(self._store, request.content.iter_chunked(_CHUNK))
+            async with aclosing(paced(request)) as archive:
+                await load(self._store, archive)
         except StokerError as error:
             return text_response(error, prefix="error while loading model: ")
         line = msgspec.json.encode(manage.Progress("success", "Model loaded successfully"))

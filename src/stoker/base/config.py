@@ -4,6 +4,7 @@ The file is `config.toml` in the configuration directory; the environment variab
 Model Runner's where it has one.
 """
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ class Config:
 
     `allowed_origins` and `allowed_hosts`: web pages that may talk to the daemon, and names it goes
     by, beside local ones. `record_requests`: keep the last prompts and answers for debugging.
+    `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
+    `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
+    be.
     """
 
     host: str
@@ -40,6 +44,12 @@ class Config:
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     record_requests: bool
+    max_connections: int
+    max_connections_per_client: int
+    header_timeout: float
+    write_timeout: float
+    body_timeout: float
+    body_rate: int
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
 
@@ -86,6 +96,30 @@ def _bytes(value: object) -> int:
     return count
 
 
+def _count(value: object) -> int:
+    count = _whole(value)
+    if count < 0:
+        raise ValueError("a number of at least 0")
+    return count
+
+
+def _rate(value: object) -> int:
+    rate = _whole(value)
+    if rate < 1:
+        raise ValueError("a number of bytes a second, at least 1")
+    return rate
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ValueError("a number of seconds above 0")
+    return seconds
+
+
 def _list(value: object) -> tuple[str, ...]:
     """A comma list, as in an environment variable, or a list of texts, as in the file."""
     texts = value.split(",") if isinstance(value, str) else value
@@ -112,6 +146,12 @@ _KEYS: Final = (
     _Key("allowed_origins", (), _list, ("DMR_ORIGINS",)),
     _Key("record_requests", False, _switch, ("STOKER_RECORD_REQUESTS",)),
     _Key("allowed_hosts", (), _list, ("STOKER_ALLOWED_HOSTS",)),
+    _Key("max_connections", 0, _count, ("STOKER_MAX_CONNECTIONS",)),
+    _Key("max_connections_per_client", 1024, _count, ("STOKER_MAX_CONNECTIONS_PER_CLIENT",)),
+    _Key("header_timeout", 10.0, _seconds, ("STOKER_HEADER_TIMEOUT",)),
+    _Key("write_timeout", 60.0, _seconds, ("STOKER_WRITE_TIMEOUT",)),
+    _Key("body_timeout", 30.0, _seconds, ("STOKER_BODY_TIMEOUT",)),
+    _Key("body_rate", 4096, _rate, ("STOKER_BODY_RATE",)),
 )
 
 

@@ -9,6 +9,7 @@
     │  ├─ Conflict                  right request, wrong moment (several tags, runner busy)
     │  ├─ UnsupportedFormat         an artifact or file of a kind nobody here can read
     │  ├─ PayloadTooLarge           a body over its limit
+    │  ├─ BodyTooSlow               a body that does not come
     │  └─ DoesNotFit                which device lacks how many bytes, and what would fit
     ├─ Busy                         try again later
     │  ├─ QueueFull
@@ -33,8 +34,8 @@ in `api/errors.py`, its exit code in `cli/errors.py`.
 from typing import ClassVar
 
 __all__ = [
-    "AmbiguousName", "AuthRequired", "Busy", "Conflict", "CorruptStore", "Crashed", "DaemonError",
-    "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError", "HubError",
+    "AmbiguousName", "AuthRequired", "BodyTooSlow", "Busy", "Conflict", "CorruptStore", "Crashed",
+    "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError", "HubError",
     "IntegrityError", "InvalidReference", "InvalidSetting", "LaunchFailed", "Locked",
     "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge",
     "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
@@ -87,6 +88,10 @@ class UnsupportedFormat(UserError):
 
 class PayloadTooLarge(UserError):
     code = "request_too_large"
+
+
+class BodyTooSlow(UserError):
+    code = "request_timeout"
 
 
 class DoesNotFit(UserError):

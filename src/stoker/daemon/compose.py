@@ -140,7 +140,6 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 scheduler=scheduler,
                 engines=engines,
                 upstreams=upstreams,
-                limits=Limits(),
                 observers=(partial(count_request, metrics), recorder.note),
                 record=config.record_requests,
             )
@@ -152,6 +151,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             )
             app = build_app(
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
+                Limits(pause=config.body_timeout, rate=config.body_rate),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 SearchRoutes(Searcher(registries, hub, default_registry=config.default_registry)),

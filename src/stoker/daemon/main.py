@@ -8,13 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from aiohttp import web
-
 import stoker
 from stoker.base.config import Config, load_config
 from stoker.base.errors import StokerError
 from stoker.base.paths import Paths, paths_of
 from stoker.daemon.compose import compose
+from stoker.daemon.connections import ConnectionLimits
 from stoker.daemon.lifecycle import (
     Running,
     listen_tcp,
@@ -22,6 +21,7 @@ from stoker.daemon.lifecycle import (
     single_instance,
     until_signalled,
 )
+from stoker.daemon.serving import Listener, serving
 from stoker.observe.logs import set_up_logging
 
 logger = logging.getLogger("stoker.daemon")
@@ -81,25 +81,27 @@ async def _serve(config: Config, paths: Paths) -> None:
     tcp = listen_tcp(config.host, config.port)
     unix = listen_unix(paths.socket)
     try:
-        async with compose(config, paths) as daemon:
-            # handler_cancellation: a client that leaves cancels its request, and generation ends.
-            runner = web.AppRunner(
-                daemon.app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0
-            )
-            await runner.setup()
-            try:
-                for listener in (tcp, unix):
-                    await web.SockSite(runner, listener, backlog=1024).start()
-                logger.info(
-                    "listening address=http://%s:%s socket=%s version=%s pid=%s",
-                    config.host, config.port, paths.socket, stoker.__version__, os.getpid(),
-                )  # fmt: skip
-                number = await until_signalled()
-                logger.info("draining signal=%s", number)
-                if not await daemon.scheduler.drain(_DRAIN_SECONDS):
-                    logger.warning("cutting requests that did not end in %s s", _DRAIN_SECONDS)
-            finally:
-                await runner.cleanup()
+        async with (
+            compose(config, paths) as daemon,
+            serving(daemon.app, [Listener(tcp), Listener(unix)], _limits(config)),
+        ):
+            logger.info(
+                "listening address=http://%s:%s socket=%s version=%s pid=%s",
+                config.host, config.port, paths.socket, stoker.__version__, os.getpid(),
+            )  # fmt: skip
+            number = await until_signalled()
+            logger.info("draining signal=%s", number)
+            if not await daemon.scheduler.drain(_DRAIN_SECONDS):
+                logger.warning("cutting requests that did not end in %s s", _DRAIN_SECONDS)
     finally:
         paths.socket.unlink(missing_ok=True)
     logger.info("stopped")
+
+
+def _limits(config: Config) -> ConnectionLimits:
+    return ConnectionLimits(
+        total=config.max_connections,
+        per_client=config.max_connections_per_client,
+        header=config.header_timeout,
+        write=config.write_timeout,
+    )

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -13,7 +13,6 @@ from aiohttp import web
 from stoker.base.errors import (
     Crashed,
     ModelNotFound,
-    PayloadTooLarge,
     StokerError,
     UnsupportedFormat,
 )
@@ -50,17 +49,6 @@ class Planner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`body` in bytes: images travel inside requests, so it is generous.
-
-    `pause`: seconds without a byte of a body before its client is given up.
-    """
-
-    body: int = 256 * 1024 * 1024
-    pause: float = 60.0
-
-
 class Gateway:
     """Serves model requests. `engines` by name; the first that reads a format is its default.
 
@@ -75,7 +63,6 @@ class Gateway:
         scheduler: Scheduler,
         engines: Mapping[str, Engine],
         upstreams: Upstreams,
-        limits: Limits,
         observers: Sequence[Observer] = (),
         record: bool = False,
     ) -> None:
@@ -84,7 +71,6 @@ class Gateway:
         self._scheduler = scheduler
         self._engines = engines
         self._upstreams = upstreams
-        self._limits = limits
         self._observers = observers
         self._record = record
 
@@ -153,27 +139,6 @@ class Gateway:
         """What a waiting request waits for, in a few words."""
         mine = [status for status in self._scheduler.status() if status.key == run.key]
         return "loading" if mine else "waiting for memory"
-
-    async def read(self, request: web.Request) -> bytes:
-        """The body of a model request. Raises PayloadTooLarge, HTTPRequestTimeout."""
-        limit = self._limits.body
-        too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
-        if (request.content_length or 0) > limit:
-            raise too_large
-        chunks: list[bytes] = []
-        size = 0
-        clock = asyncio.get_running_loop().time
-        try:
-            async with asyncio.timeout(self._limits.pause) as patience:
-                async for chunk in request.content.iter_any():
-                    patience.reschedule(clock() + self._limits.pause)
-                    size += len(chunk)
-                    if size > limit:
-                        raise too_large
-                    chunks.append(chunk)
-        except TimeoutError as error:
-            raise web.HTTPRequestTimeout(text="the request never ended\n") from error
-        return b"".join(chunks)
 
     async def _request(self, model: ModelSpec, call: Call) -> RunRequest:
         engine = self._select(model, call.engine)

@@ -1,0 +1,75 @@
+"""Reading what a client sends: bounded in size, in pauses and in time."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from stoker.base.errors import BodyTooSlow, PayloadTooLarge
+
+# Read from a connection at once; an archive of 100 GB is that many hand-overs fewer.
+_CHUNK: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`body` in bytes: images travel inside requests, so it is generous.
+
+    `pause`: seconds to wait for the next bytes of a body. `rate`: bytes a second that a body must
+    bring on the whole, so that one byte before each pause ends is not enough.
+    """
+
+    body: int = 256 * 1024 * 1024
+    pause: float = 30.0
+    rate: int = 4096
+
+
+LIMITS: Final = web.AppKey("limits", Limits)
+
+
+async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, of any length. Raises BodyTooSlow.
+
+    Only waiting for the client counts; the reader may take its time.
+    """
+    limits = request.app[LIMITS]
+    clock = asyncio.get_running_loop().time
+    waited, size = 0.0, 0
+    while True:
+        left = limits.pause + size / limits.rate - waited
+        began = clock()
+        try:
+            async with asyncio.timeout(min(limits.pause, left)):
+                chunk = await request.content.read(_CHUNK)
+        except TimeoutError:
+            raise BodyTooSlow(
+                f"the request's body came too slowly: {size} bytes in {waited + limits.pause:.0f} s"
+            ) from None
+        if not chunk:
+            return
+        waited += clock() - began
+        size += len(chunk)
+        yield chunk
+
+
+async def read_body(request: web.Request, most: int | None = None) -> bytes:
+    """A body of at most so many bytes, by default what a model request may have.
+
+    Raises PayloadTooLarge, as soon as that is certain, and BodyTooSlow.
+    """
+    limit = request.app[LIMITS].body if most is None else most
+    too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async with aclosing(paced(request)) as body:
+        async for chunk in body:
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            chunks.append(chunk)
+    return b"".join(chunks)
