@@ -23,6 +23,24 @@ def hub_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             yield daemon
 
 
+def test_plan_and_recommend_before_anything_is_pulled(hub_daemon: Daemon) -> None:
+    planned = hub_daemon.cli("plan", "hf.co/Some-Org/Tiny-GGUF:Q8_0")
+    assert planned.returncode == 0, planned.stderr
+    assert "download" in planned.stdout
+    assert "are free for models" in planned.stdout
+    plan = json.loads(hub_daemon.cli("plan", "hf.co/Some-Org/Tiny-GGUF", "--json").stdout)
+    assert plan["fits"]
+    assert plan["download"] > 200_000
+    table = hub_daemon.cli("recommend", "hf.co/Some-Org/Tiny-GGUF").stdout
+    assert "Q4_K_M" in table
+    assert "Q8_0" in table
+    assert table.count("recommended") == 1
+    assert hub_daemon.cli("list", "--quiet").stdout.strip() == ""
+    absent = hub_daemon.cli("plan", "hf.co/Some-Org/Tiny-GGUF:Q2_K")
+    assert absent.returncode == 1
+    assert "it has Q4_K_M, Q8_0" in absent.stderr
+
+
 def test_pull_and_run(hub_daemon: Daemon) -> None:
     pulled = hub_daemon.cli("pull", "hf.co/Some-Org/Tiny-GGUF")
     assert pulled.returncode == 0, pulled.stderr

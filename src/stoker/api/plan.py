@@ -11,7 +11,7 @@ from aiohttp import web
 
 from stoker.api import doctor
 from stoker.api.views import json_response
-from stoker.base.errors import InvalidSetting, StokerError, UserError
+from stoker.base.errors import InvalidSetting, ModelNotFound, StokerError, UserError
 from stoker.engines.spec import Engine
 from stoker.hardware.detect import findings
 from stoker.hardware.host import (
@@ -24,10 +24,11 @@ from stoker.hardware.host import (
 from stoker.library import Library
 from stoker.library.explain import Planning
 from stoker.library.planning import RunPlanner
+from stoker.library.remote import Offer, RemoteModels
 from stoker.planner.devices import Device
-from stoker.planner.spec import Mode, ModelSpec
+from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.scheduler import Scheduler
-from stoker.wire.plan import Check, Happening
+from stoker.wire.plan import HUB_TOKEN_HEADER, Check, Happening, Plan
 
 _ENGINE: Final = "llama.cpp"
 
@@ -46,6 +47,7 @@ class PlanRoutes:
         devices: Callable[[], Awaitable[tuple[Device, ...]]],
         budget: int,
         place: Path,
+        remote: RemoteModels,
     ) -> None:
         self._library = library
         self._planner = planner
@@ -55,6 +57,7 @@ class PlanRoutes:
         self._devices = devices
         self._budget = budget
         self._place = place
+        self._remote = remote
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
@@ -64,19 +67,38 @@ class PlanRoutes:
         yield web.get("/doctor", self.doctor)
 
     async def plan(self, request: web.Request) -> web.StreamResponse:
-        """Where a local model would go, with its settings or with `context-size`."""
-        model = await self._model(request)
+        """Where a model would go, with its settings or with `context-size`."""
         mode = _mode(request.query.get("mode"))
+        model = await self._here(request)
+        if model is None:
+            return json_response(await self._before_pull(request, mode))
         settings = self._planner.settings(_ENGINE, model, mode)
+        settings = self._checked(settings, request)
+        return json_response(await self._planning.plan(model, mode, settings))
+
+    async def _before_pull(self, request: web.Request, mode: Mode) -> Plan:
+        settings = self._checked(RunSettings(), request)
+        offer = await self._look(request)
+        plan = await self._planning.plan_of(offer.spec, offer.facts, mode, settings)
+        plan.download = offer.download
+        plan.disk_free = await asyncio.to_thread(doctor.disk_free, self._place)
+        return plan
+
+    def _checked(self, settings: RunSettings, request: web.Request) -> RunSettings:
         if (context := request.query.get("context-size")) is not None:
             settings = replace(settings, context_size=_whole(context))
         self._engines[_ENGINE].check_settings(settings)
-        return json_response(await self._planning.plan(model, mode, settings))
+        return settings
 
     async def recommend(self, request: web.Request) -> web.StreamResponse:
         """Quantizations of `model` that fit here; without one, all models that are here."""
         if "model" in request.query:
-            return json_response(await self._planning.choices(await self._model(request)))
+            model = await self._here(request)
+            if model:
+                return json_response(await self._planning.choices(model))
+            offer = await self._look(request)
+            offered = self._planning.offered(offer.spec, offer.facts, offer.quantizations)
+            return json_response(await offered)
         models = []
         for local in self._library.models():
             try:
@@ -115,11 +137,30 @@ class PlanRoutes:
         )
         return list(doctor.checks(seen))
 
-    async def _model(self, request: web.Request) -> ModelSpec:
-        name = request.query.get("model")
-        if not name:
-            raise UserError("which model? ?model= is missing")
-        return await self._library.resolve(self._library.find(name).name)
+    async def _here(self, request: web.Request) -> ModelSpec | None:
+        """The local model that was asked for; None when a pull would bring it."""
+        name = _name(request)
+        try:
+            return await self._library.resolve(name)
+        except ModelNotFound:
+            if "/" in name:
+                return None
+        try:
+            return await self._library.resolve(self._library.find(name).name)
+        except ModelNotFound:
+            return None
+
+    async def _look(self, request: web.Request) -> Offer:
+        return await self._remote.look(
+            _name(request), token=request.headers.get(HUB_TOKEN_HEADER) or None
+        )
+
+
+def _name(request: web.Request) -> str:
+    name = request.query.get("model")
+    if not name:
+        raise UserError("which model? ?model= is missing")
+    return name
 
 
 def _mode(text: str | None) -> Mode:

@@ -45,7 +45,7 @@ background. `MODEL_RUNNER_NO_AUTO_INSTALL=1` turns that off.
 |---|---|
 | `STOKER_HOME` | one directory for everything |
 | `MODELS_PATH` | where models are kept |
-| `HF_TOKEN` | sent when a model of Hugging Face is pulled or pushed, and only then |
+| `HF_TOKEN` | sent when a model of Hugging Face is pulled, pushed or planned, and only then |
 | `DOCKER_MODEL_NOHISTORY` | do not remember what was typed in a chat |
 """
 

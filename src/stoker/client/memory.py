@@ -7,7 +7,7 @@ import msgspec
 from stoker.base.errors import ParseError
 from stoker.client.client import Client
 from stoker.client.transport import Transport
-from stoker.wire.plan import Check, Choice, Happening, Plan
+from stoker.wire.plan import HUB_TOKEN_HEADER, Check, Choice, Happening, Plan
 
 T = TypeVar("T")
 
@@ -19,18 +19,20 @@ class Memory:
     def __init__(self, client: Client) -> None:
         self._http = Transport(client.endpoint)
 
-    def plan(self, model: str, *, context_size: int | None = None, mode: str = "") -> Plan:
-        """Where a model would go."""
+    def plan(
+        self, model: str, *, context_size: int | None = None, mode: str = "", token: str = ""
+    ) -> Plan:
+        """Where a model would go. `token` is for a gated repository of Hugging Face."""
         query = {"model": model}
         if context_size is not None:
             query["context-size"] = str(context_size)
         if mode:
             query["mode"] = mode
-        return self._get("/plan", query, Plan)
+        return self._get("/plan", query, Plan, token)
 
-    def recommend(self, model: str = "") -> list[Choice]:
+    def recommend(self, model: str = "", *, token: str = "") -> list[Choice]:
         """What fits here: quantizations of a model, or the models of the store."""
-        return self._get("/recommend", {"model": model} if model else None, list[Choice])
+        return self._get("/recommend", {"model": model} if model else None, list[Choice], token)
 
     def why(self, model: str = "") -> list[Happening]:
         """What was decided of late, oldest first."""
@@ -40,8 +42,9 @@ class Memory:
         """What the daemon finds out about its machine."""
         return self._get("/doctor", None, list[Check])
 
-    def _get(self, path: str, query: dict[str, str] | None, kind: type[T]) -> T:
-        answer = self._http.call("GET", path, query=query)
+    def _get(self, path: str, query: dict[str, str] | None, kind: type[T], token: str = "") -> T:
+        headers = {HUB_TOKEN_HEADER: token} if token else None
+        answer = self._http.call("GET", path, query=query, headers=headers)
         try:
             return msgspec.json.decode(answer, type=kind)
         except msgspec.MsgspecError as error:

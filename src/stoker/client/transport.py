@@ -96,10 +96,12 @@ class Transport:
         *,
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = ANSWER_TIMEOUT,
     ) -> bytes:
         """The whole body of a successful answer. Raises DaemonError, Unreachable, ParseError."""
-        with self.stream(method, route, query=query, body=body, timeout=timeout) as stream:
+        asked = self.stream(method, route, query=query, body=body, headers=headers, timeout=timeout)
+        with asked as stream:
             return stream.read()
 
     @contextmanager

@@ -34,7 +34,7 @@ from stoker.api.search import SearchRoutes
 from stoker.base.config import Config
 from stoker.base.paths import Paths
 from stoker.distribution import Puller
-from stoker.distribution.bundled import pilot_file
+from stoker.distribution.bundled import bundled_file, pilot_file
 from stoker.distribution.fetch import Fetcher
 from stoker.distribution.jobs import Jobs
 from stoker.distribution.push import Pusher
@@ -59,6 +59,7 @@ from stoker.library.facts import FactsReader
 from stoker.library.machine import Machine
 from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
+from stoker.library.remote import RemoteModels
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import SERVICE_LOG, EngineLog, engine_log_file
 from stoker.observe.metrics import Metrics
@@ -185,6 +186,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     devices=devices,
                     budget=budget,
                     place=paths.models,
+                    remote=RemoteModels(
+                        store,
+                        registries,
+                        hub,
+                        bundled=bundled_file,
+                        default_registry=config.default_registry,
+                    ),
                 ),
                 HealthRoutes(library, scheduler, upstreams),
                 MetricsRoutes(metrics, scheduler, upstreams),

@@ -2,20 +2,21 @@
 
 from typing import final
 
-from stoker.base.errors import CorruptStore, ParseError
+from stoker.base.errors import CorruptStore
 from stoker.base.units import binary_size
 from stoker.distribution.jobs import Notify
 from stoker.distribution.report import Reporter
 from stoker.hub import HubClient, HubSource
 from stoker.oci.content import Source
 from stoker.oci.descriptor import Descriptor
-from stoker.oci.manifest import MAX_METADATA, Manifest, parse_manifest
+from stoker.oci.manifest import parse_manifest
 from stoker.oci.modelconfig import check_config_type, parse_config
-from stoker.oci.reference import DEFAULT_TAG, Reference, hub_repository
+from stoker.oci.reference import Reference
 from stoker.registry.client import RegistryClient
 from stoker.registry.credentials import Secret
 from stoker.store import Store
 from stoker.transfer import copy
+from stoker.transfer.glance import read_small
 from stoker.wire.manage import Progress
 
 
@@ -44,10 +45,7 @@ class Fetcher:
         self, reference: Reference, text: str, token: str | None, notify: Notify
     ) -> HubSource:
         notify(Progress("progress", "Fetching file list..."))
-        # The tag of a hub name chooses a quantization; there are no tags in OCI's sense.
-        wanted = None if reference.tag == DEFAULT_TAG else reference.tag
-        repository = hub_repository(text)
-        source = await self._hub.repository(repository, selection=wanted, token=token)
+        source = await self._hub.model(reference, text, token=token)
         await source.resolve()
         for note in source.notes:
             notify(Progress("progress", note))
@@ -57,7 +55,7 @@ class Fetcher:
 async def pull_from(source: Source, reference: Reference, store: Store, notify: Notify) -> None:
     """Copy from any source, check that it is a model, name it. Success is the last line."""
     root = await source.resolve("")
-    manifest = await _read_manifest(source, root)
+    manifest = parse_manifest(await read_small(source, root, "manifest"))
     # Before gigabytes are fetched for something that nobody here can read.
     check_config_type(manifest.config.media_type)
     if _is_here(store, root, reference):
@@ -81,10 +79,3 @@ def _is_here(store: Store, root: Descriptor, reference: Reference) -> bool:
     except CorruptStore:
         return False  # listed but damaged: pulling it again mends it
     return True
-
-
-async def _read_manifest(source: Source, root: Descriptor) -> Manifest:
-    if root.size > MAX_METADATA:
-        raise ParseError(f"manifest: {root.size} bytes, at most {MAX_METADATA} are read")
-    async with source.open(root) as body:
-        return parse_manifest(b"".join([chunk async for chunk in body]))

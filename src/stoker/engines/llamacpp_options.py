@@ -77,11 +77,10 @@ def options_of(model: ModelSpec, mode: Mode, settings: RunSettings) -> Options:
 
     Raises InvalidSetting for a flag that `command` would refuse.
     """
-    extra = model.mmproj.stat().st_size if model.mmproj and model.mmproj.exists() else 0
     options = Options(
         context=context_of(model, settings) or None,
         prompt_cache=CACHE_RAM * _MIB,
-        extra_weights=extra,
+        extra_weights=model.mmproj_size,
     )
     if mode is not Mode.COMPLETION:
         options = replace(options, embeddings=True, batch=WHOLE_INPUT, micro_batch=WHOLE_INPUT)

@@ -20,6 +20,7 @@ from stoker.hub.wire import RepoFile, check_repository, check_revision
 from stoker.net.names import Names
 from stoker.net.retry import ONCE
 from stoker.net.transport import Transport
+from stoker.oci.reference import DEFAULT_TAG, Reference, hub_repository
 
 
 @final
@@ -71,7 +72,15 @@ class HubClient:
         files = await remote.files(info.commit)
         indexed = await _indexed(remote, info.commit, files)
         chosen = select(files, selection, repository=remote.repository, indexed=indexed)
-        return HubSource(remote, info, chosen)
+        return HubSource(remote, info, chosen, variants_of(files))
+
+    async def model(self, reference: Reference, text: str, *, token: str | None) -> HubSource:
+        """The model that `reference` names, whose repository `text` spells as the hub does.
+
+        Its tag chooses a quantization; the hub has no tags in OCI's sense. Raises as `repository`.
+        """
+        wanted = None if reference.tag == DEFAULT_TAG else reference.tag
+        return await self.repository(hub_repository(text), selection=wanted, token=token)
 
     async def search(
         self, term: str, *, limit: int = 32, gguf_only: bool = False, token: str | None = None

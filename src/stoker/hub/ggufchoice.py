@@ -50,6 +50,12 @@ class Variant:
         """The path without shard number and ending."""
         return _stem(self.files[0].path)
 
+    @property
+    def family(self) -> str:
+        """Its file's name without the quantization: the same of all variants of one model."""
+        name = self.stem.rpartition("/")[2]
+        return name.upper().replace(self.quantization, "") if self.quantization else name.upper()
+
 
 def variants_of(files: Iterable[RepoFile]) -> tuple[Variant, ...]:
     """All models among the files, in the order of their names; projectors are none."""

@@ -24,6 +24,7 @@ from stoker.formats.need import Parser, run_async
 from stoker.formats.quant import FileClass
 from stoker.formats.safetensors import MAX_TOTAL, safetensors_header
 from stoker.formats.safetensorsfacts import facts_of_safetensors
+from stoker.hub.ggufchoice import Variant
 from stoker.hub.remote import Remote
 from stoker.hub.select import Chosen, Selection
 from stoker.hub.wire import ModelInfo, RepoFile
@@ -52,15 +53,22 @@ _AT_ONCE: Final = 8
 class HubSource:
     """Made by `HubClient.repository`; needs no closing, and lives no longer than its client."""
 
-    def __init__(self, remote: Remote, info: ModelInfo, selection: Selection) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        info: ModelInfo,
+        selection: Selection,
+        variants: tuple[Variant, ...] = (),
+    ) -> None:
         self._remote = remote
         self._info = info
         self._selection = selection
+        self._variants = variants
         self._files: dict[Digest, RepoFile] = {}
         # Manifest, config and small files, by digest.
         self._held: dict[Digest, bytes] = {}
         self._root: Descriptor | None = None
-        self._warnings: tuple[str, ...] = ()
+        self._facts: ModelFacts | None = None
         self._turn = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -69,7 +77,19 @@ class HubSource:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines for the user: what was selected and, after `resolve`, what to look out for."""
-        return (*self._selection.notes, *self._warnings)
+        warnings = self._facts.warnings if self._facts else ()
+        return (*self._selection.notes, *warnings)
+
+    @property
+    def variants(self) -> dict[str, int]:
+        """The quantizations there are of the selected GGUF model, and the bytes of each."""
+        mine = self._selection.weights[:1]
+        chosen = next((v for v in self._variants if v.files[:1] == mine), None)
+        return {
+            v.quantization: sum(file.size for file in v.files)
+            for v in self._variants
+            if chosen and v.quantization and not v.missing and v.family == chosen.family
+        }
 
     @property
     def commit(self) -> str:
@@ -123,16 +143,23 @@ class HubSource:
             async with self._remote.open(self._info.commit, file, start, length) as body:
                 yield body
 
+    async def facts(self) -> ModelFacts:
+        """What the headers of its weights say. Raises as `resolve`."""
+        await self.resolve()
+        if self._facts is None:
+            raise AssertionError("resolving reads the headers")
+        return self._facts
+
     async def _build(self) -> Descriptor:
         layers = await _each(self._selection.files, self._layer)
-        facts = await self._facts()
+        facts = await self._read_facts()
         if facts.kind in {Kind.ADAPTER, Kind.PROJECTOR}:
             raise UnsupportedFormat(
                 f"{self._info.name}: {self._selection.weights[0].path!a} is only the"
                 f" {facts.kind.value} of a model",
                 hint="pull the repository of the model that it belongs to",
             )
-        self._warnings = facts.warnings
+        self._facts = facts
         gguf = self._selection.format is FileClass.GGUF
         config = docker_config_bytes(
             replace(
@@ -176,7 +203,7 @@ class HubSource:
             self._held[digest] = data
         return digest
 
-    async def _facts(self) -> ModelFacts:
+    async def _read_facts(self) -> ModelFacts:
         weights = self._selection.weights
         if self._selection.format is FileClass.GGUF:
             return facts_of_gguf(

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of, policy_of
@@ -16,10 +17,12 @@ from stoker.library.measured import Sizes
 from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
 from stoker.planner.fit import MIN_CONTEXT, Placement, place
-from stoker.planner.quantized import BITS, quantized
-from stoker.planner.spec import Mode, ModelSpec, RunSettings
+from stoker.planner.quantized import BITS, quantized, resized
+from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 from stoker.planner.speed import tokens_per_second
 from stoker.wire.plan import Choice, Plan, PlanDevice, PlanPart
+
+_UNQUANTIZED: Final = frozenset({"F32", "BF16", "F16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,19 @@ class Planning:
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
         """Where this model would go. Raises InvalidSetting."""
+        return await self.plan_of(model, await self.facts.facts(model), mode, settings)
+
+    async def plan_of(
+        self, model: ModelSpec, facts: ModelFacts | None, mode: Mode, settings: RunSettings
+    ) -> Plan:
+        """Where a model with these facts would go, here or not. Raises InvalidSetting."""
         began = time.perf_counter()
-        facts = await self.facts.facts(model)
-        if facts is None:
+        if facts is None or model.format is not Format.GGUF:
             return Plan(
                 model.name,
                 "",
                 fits=False,
-                problem=f"there is no header to plan {model.name} with: it is {model.format}",
+                problem=f"only GGUF models can be planned, and it is {model.format}",
             )
         options = options_of(model, mode, settings)
         machine = await self.machine()
@@ -74,16 +82,38 @@ class Planning:
         facts = await self.facts.facts(model)
         if facts is None or not facts.bits_per_weight:
             return []
+        mine = facts.quantization
+        rows = await self._rows(
+            model,
+            (facts if name == mine else quantized(facts, name) for name in BITS),
+        )
+        for row in rows:
+            row.here = row.name == mine
+        return rows
+
+    async def offered(
+        self, model: ModelSpec, facts: ModelFacts, sizes: Mapping[str, int]
+    ) -> list[Choice]:
+        """The same of quantizations that exist elsewhere, their files' bytes by name."""
+        known = {**sizes, facts.quantization: facts.file_size}
+        names = sorted(known, key=lambda name: -known[name])
+        return await self._rows(
+            model,
+            (
+                facts if name == facts.quantization else resized(facts, name, known[name])
+                for name in names
+            ),
+        )
+
+    async def _rows(self, model: ModelSpec, versions: Iterable[ModelFacts]) -> list[Choice]:
+        """One for each version, best first; the best that is quantized and fits is marked."""
         machine = await self.machine()
         options = options_of(model, Mode.COMPLETION, RunSettings())
-        rows = []
-        for name in BITS:
-            mine = name == facts.quantization
-            scaled = facts if mine else quantized(facts, name)
-            row = await asyncio.to_thread(_choice, name, scaled, options, machine)
-            row.here = mine
-            rows.append(row)
-        best = next((row for row in rows if row.fits and row.name != "F16"), None)
+        rows = [
+            await asyncio.to_thread(_choice, facts.quantization, facts, options, machine)
+            for facts in versions
+        ]
+        best = next((row for row in rows if row.fits and row.name not in _UNQUANTIZED), None)
         if best:
             best.best = True
         return rows

@@ -222,13 +222,15 @@ class Library:
             )
         weights = [f for f in files if f.role is Role.WEIGHTS and f.format in (kind, None)]
         first = view / min(file.path for file in weights)
+        mmproj = _first(view, files, Role.MMPROJ)
         return ModelSpec(
             id=model.id,
             name=model.name,
             format=kind,
             weights=first.parent if kind is Format.SAFETENSORS else first,
             weights_size=sum(file.size for file in weights),
-            mmproj=_first(view, files, Role.MMPROJ),
+            mmproj=mmproj,
+            mmproj_size=mmproj.stat().st_size if mmproj else 0,
             chat_template=_first(view, files, Role.CHAT_TEMPLATE),
             context_size=model.config.context_size,
             architecture=model.config.architecture,

@@ -15,8 +15,18 @@ with a large vocabulary take a little more."""
 
 def quantized(facts: ModelFacts, name: str) -> ModelFacts:
     """What this model would be in that quantization; only sizes of weights change."""
-    ratio = BITS[name] / facts.bits_per_weight
+    return _scaled(facts, name, BITS[name] / facts.bits_per_weight)
 
+
+def resized(facts: ModelFacts, name: str, size: int) -> ModelFacts:
+    """What this model is in another quantization whose files have `size` bytes."""
+    # All of one repository have the same header: tensors, and the vocabulary before them.
+    header = facts.file_size - facts.weights_size
+    ratio = max(size - header, 1) / max(facts.weights_size, 1)
+    return replace(_scaled(facts, name, ratio), file_size=size)
+
+
+def _scaled(facts: ModelFacts, name: str, ratio: float) -> ModelFacts:
     def scaled(size: int) -> int:
         return int(size * ratio)
 

@@ -44,6 +44,7 @@ class ModelSpec:
     weights: Path
     weights_size: int
     mmproj: Path | None = None
+    mmproj_size: int = 0
     chat_template: Path | None = None
     context_size: int | None = None
     architecture: str = ""

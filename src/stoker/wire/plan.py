@@ -3,7 +3,12 @@
 Sizes in bytes, contexts in tokens, times in seconds since 1970 where they are points in time.
 """
 
+from typing import Final
+
 import msgspec
+
+HUB_TOKEN_HEADER: Final = "Stoker-Hub-Token"  # noqa: S105  # a name, not a token
+"""The user's token for gated repositories of Hugging Face, with `/plan` and `/recommend`."""
 
 
 class PlanPart(msgspec.Struct, omit_defaults=True):
@@ -31,7 +36,8 @@ class Plan(msgspec.Struct, omit_defaults=True):
 
     `fits`: on the machine as it is now, if everything else of ours were unloaded; when not,
     `problem` and `hint` say what is missing and what would fit. `exact`: whether each size is
-    computed, and none approximated.
+    computed, and none approximated. A model that is not here is looked up as a pull would, and only
+    its header is read.
     """
 
     model: str
@@ -49,6 +55,10 @@ class Plan(msgspec.Struct, omit_defaults=True):
     hint: str = ""
     seconds: float = 0.0
     """What planning took."""
+    download: int = 0
+    """Bytes a pull would fetch; 0 of a model that is here."""
+    disk_free: int = 0
+    """Bytes where models are kept; only with `download`."""
 
 
 class Choice(msgspec.Struct, omit_defaults=True):

@@ -8,6 +8,7 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import doing, printable
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
+from stoker.cli.transfer import hub_token
 from stoker.client.memory import Memory
 from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
@@ -28,19 +29,28 @@ def arguments(parser: cli.Parser) -> None:
     parser.flag("--context-size", kind=int, value="N", help="tokens; -1 for the most that fits")
     parser.flag("--mode", default="", value="MODE", help="completion, embedding or reranking")
     parser.switch("--json", help="print what the API says")
-    parser.epilog = "Nothing is loaded. The model must be on this machine: stoker pull it first."
+    parser.epilog = (
+        "Nothing is loaded. Of a model that is not on this machine only the header is read, where\n"
+        "a pull would find it; so this says what a pull would cost, and whether it is worth it:\n"
+        f"  {parser.program} plan hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"
+    )
 
 
 def run(options: Options, session: Session) -> int:
     name = options.words[0]
     with doing(f"Failed to plan {name}"):
         memory = Memory(session.client())
-        plan = memory.plan(name, context_size=options.context_size, mode=options.mode)
+        plan = memory.plan(
+            name,
+            context_size=options.context_size,
+            mode=options.mode,
+            token=hub_token(name),
+        )
     if options.json:
         put_json(plan)
     else:
         put(printable("\n".join(lines(plan))) + "\n")
-    return 0 if plan.fits else 1
+    return 0 if plan.fits and _fits_disk(plan) else 1
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -49,8 +59,10 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"{plan.model} does not fit: {plan.problem}"
         if plan.hint:
             yield f"hint: {plan.hint}"
+        yield from _download(plan)
         return
     yield f"{plan.model} takes {binary_size(plan.total)} with {plan.engine}"
+    yield from _download(plan)
     yield f"  context   {plan.context} tokens, shared by up to {plan.slots} requests"
     where = "all on the CPU"
     if plan.gpu_layers == plan.layers:
@@ -66,6 +78,17 @@ def lines(plan: Plan) -> Iterator[str]:
     for device in plan.devices:
         yield ""
         yield from _device(device)
+
+
+def _fits_disk(plan: Plan) -> bool:
+    return plan.download <= plan.disk_free or not plan.download
+
+
+def _download(plan: Plan) -> Iterator[str]:
+    if plan.download:
+        size, free = binary_size(plan.download), binary_size(plan.disk_free)
+        room = "" if _fits_disk(plan) else ": not enough"
+        yield f"  download  {size}; {free} are free for models{room}"
 
 
 def _rate(value: float) -> str:

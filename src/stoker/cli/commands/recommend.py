@@ -6,6 +6,7 @@ from stoker.cli.errors import doing
 from stoker.cli.names import shown
 from stoker.cli.output import put, put_json, table
 from stoker.cli.session import Session
+from stoker.cli.transfer import hub_token
 from stoker.client.memory import Memory
 from stoker.wire.plan import Choice
 
@@ -17,7 +18,8 @@ class Options(cli.Options):
 def arguments(parser: cli.Parser) -> None:
     parser.switch("--json", help="print what the API says")
     parser.epilog = (
-        "Without a model: how the models on this machine fit it. Sizes of quantizations that are\n"
+        "Without a model: how the models on this machine fit it. Of a Hugging Face repository the\n"
+        "quantizations it has, before any of them is pulled. Else sizes of quantizations that are\n"
         "not on this machine are scaled from the one that is."
     )
 
@@ -25,7 +27,7 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     name = options.words[0] if options.words else ""
     with doing("Failed to recommend anything"):
-        choices = Memory(session.client()).recommend(name)
+        choices = Memory(session.client()).recommend(name, token=hub_token(name))
     if options.json:
         put_json(choices)
         return 0
