@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final, TypeVar, final
 
@@ -12,7 +12,6 @@ from stoker.base.errors import (
     HubError,
     ModelNotFound,
     ParseError,
-    StokerError,
     UnsupportedFormat,
 )
 from stoker.formats.facts import Kind, ModelFacts
@@ -24,6 +23,7 @@ from stoker.formats.need import Parser, run_async
 from stoker.formats.quant import FileClass
 from stoker.formats.safetensors import MAX_TOTAL, safetensors_header
 from stoker.formats.safetensorsfacts import facts_of_safetensors
+from stoker.hub.gather import each
 from stoker.hub.ggufchoice import Variant
 from stoker.hub.remote import Remote
 from stoker.hub.select import Chosen, Selection
@@ -38,15 +38,12 @@ from stoker.oci.modelconfig import docker_config_bytes
 from stoker.planner.describe import model_config_of
 
 _T = TypeVar("_T")
-_U = TypeVar("_U")
 
 # The hub takes files above 10 MB only through LFS, which has their sha256.
 MAX_UNHASHED: Final = 16 * 1024 * 1024
 # Small files are kept after they were hashed, so that the transfer need not ask again.
 MAX_HELD: Final = 64 * 1024 * 1024
 MAX_CONFIG: Final = 4 * 1024 * 1024
-# As many as a browser would open: headers of a hundred shards in a second, and no rate limit.
-_AT_ONCE: Final = 8
 
 
 @final
@@ -151,7 +148,7 @@ class HubSource:
         return self._facts
 
     async def _build(self) -> Descriptor:
-        layers = await _each(self._selection.files, self._layer)
+        layers = await each(self._selection.files, self._layer)
         facts = await self._read_facts()
         if facts.kind in {Kind.ADAPTER, Kind.PROJECTOR}:
             raise UnsupportedFormat(
@@ -207,12 +204,12 @@ class HubSource:
         weights = self._selection.weights
         if self._selection.format is FileClass.GGUF:
             return facts_of_gguf(
-                *await _each(
+                *await each(
                     weights,
                     lambda f: self._header(f, gguf_header(file_size=f.size), MAX_GGUF_HEADER),
                 )
             )
-        headers = await _each(
+        headers = await each(
             weights, lambda f: self._header(f, safetensors_header(file_size=f.size), MAX_TOTAL)
         )
         file = self._selection.find("config.json")
@@ -239,20 +236,3 @@ class HubSource:
             if known is file and digest in self._held:
                 return self._held[digest][at : at + length]
         return await self._remote.read(self._info.commit, file, at, length)
-
-
-async def _each(items: Iterable[_T], work: Callable[[_T], Awaitable[_U]]) -> list[_U]:
-    """The results in the order of the items, a few at once; the first failure ends the others."""
-    free = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(item: _T) -> _U:
-        async with free:
-            return await work(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(item)) for item in items]
-    except BaseExceptionGroup as failures:
-        ours, _ = failures.split(StokerError)
-        raise (ours or failures).exceptions[0] from None
-    return [task.result() for task in tasks]
