@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-MEASUREMENTS = ("startup", "gateway", "transfer", "memory", "scheduler", "builds")
+MEASUREMENTS = ("startup", "gateway", "load", "transfer", "memory", "scheduler", "builds")
 
 
 def main() -> int:
