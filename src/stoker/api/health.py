@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import Final
 
-import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -12,6 +11,7 @@ import stoker
 from stoker.api.models import boolean
 from stoker.base.errors import StokerError
 from stoker.gateway.answer import error_text
+from stoker.gateway.connection import EngineGone
 from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
 from stoker.scheduler import RunnerState, RunnerStatus, Scheduler
@@ -73,13 +73,12 @@ class HealthRoutes:
             return "stopping", True
         try:
             async with asyncio.timeout(_ENGINE_WITHIN):
-                session = await self._upstreams.session(runner.socket)
-                async with session.get("http://localhost/health") as answer:
+                async with self._upstreams.get(runner.socket, "/health") as answer:
                     fine = answer.status == 200
                     return "ready" if fine else f"its engine answers {answer.status}", fine
         except TimeoutError:
             return f"its engine does not answer within {_ENGINE_WITHIN:g} s", False
-        except aiohttp.ClientError as error:
+        except EngineGone as error:
             return f"its engine cannot be reached: {error}", False
 
 

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import aiohttp
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from stoker.api.errors import status_of
+from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange
 from stoker.gateway.upstream import Upstreams
 from stoker.observe.metrics import Metrics
@@ -68,11 +68,10 @@ class MetricsRoutes:
             return []
         try:
             async with asyncio.timeout(_ENGINE_WITHIN):
-                session = await self._upstreams.session(runner.socket)
-                async with session.get("http://localhost/metrics") as answer:
-                    text = await answer.text() if answer.status == 200 else ""
+                async with self._upstreams.get(runner.socket, "/metrics") as answer:
+                    text = (await answer.whole()).decode() if answer.status == 200 else ""
             families = list(text_string_to_metric_families(text))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (EngineGone, TimeoutError, ValueError) as error:
             logger.debug("no metrics model=%s: %s", runner.name, error)
             return []
         ours = {

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from stoker.gateway.answer import EVENT_STREAM
 from stoker.gateway.blame import blame
+from stoker.gateway.connection import Connection
 from stoker.gateway.outgoing import Outgoing
 
 # RFC 9110, section 7.6.1, plus what belongs to our own connection with the client.
@@ -32,36 +32,31 @@ _NOT_RETURNED: Final = frozenset(
 )  # fmt: skip
 
 
-class EngineGone(Exception):
-    """The engine's connection broke."""
-
-
 async def relay(
-    request: web.Request, out: Outgoing, session: aiohttp.ClientSession, path: str, body: bytes
+    request: web.Request, out: Outgoing, connection: Connection, path: str, body: bytes
 ) -> web.StreamResponse:
-    """One request and its answer. Being cancelled closes the upstream, which stops generation.
+    """One request and its answer.
 
     Raises EngineGone when the engine's side breaks, ClientGone when the client's does.
     """
     headers = _without(request.headers, _NOT_FORWARDED)
     headers[hdrs.CONTENT_TYPE] = "application/json"
     headers[hdrs.ACCEPT_ENCODING] = "identity"
-    try:
-        async with session.post(f"http://localhost{path}", data=body, headers=headers) as answer:
-            back = _without(answer.headers, _NOT_RETURNED)
-            # What is not a stream is read before anything is sent, so that a crash can be retried.
-            if answer.status >= 400 or answer.content_type != EVENT_STREAM:
-                status, data = blame(answer.status, await answer.read())
-                return await out.whole(status, back, data)
-            await out.begin(answer.status, back)
-            async for chunk in answer.content.iter_any():
-                await out.write(chunk)
-            return await out.finish()
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-        raise EngineGone from error
+    answer = await connection.send(hdrs.METH_POST, path, headers, body)
+    back = _without(answer.headers, _NOT_RETURNED)
+    # What is not a stream is read before anything is sent, so that a crash can be retried.
+    if answer.status >= 400 or not back.get(hdrs.CONTENT_TYPE, "").startswith(EVENT_STREAM):
+        status, data = blame(answer.status, await answer.whole())
+        return await out.whole(status, back, data)
+    await out.begin(answer.status, back)
+    while chunk := await answer.read():
+        await out.write(chunk)
+    return await out.finish()
 
 
-def _without(headers: CIMultiDictProxy[str], names: frozenset[str]) -> CIMultiDict[str]:
+def _without(
+    headers: CIMultiDict[str] | CIMultiDictProxy[str], names: frozenset[str]
+) -> CIMultiDict[str]:
     kept: CIMultiDict[str] = CIMultiDict()
     for name, value in headers.items():
         if name.lower() not in names:

@@ -18,10 +18,11 @@ from stoker.base.errors import (
 )
 from stoker.engines.spec import Engine, Instance
 from stoker.gateway.answer import Answer, Passthrough
+from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
-from stoker.gateway.relay import EngineGone, relay
+from stoker.gateway.relay import relay
 from stoker.gateway.upstream import Upstreams
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
 from stoker.scheduler import Lease, RunRequest, Scheduler
@@ -110,9 +111,8 @@ class Gateway:
                 out.granted(lease.name)
                 if call.preload:
                     return web.Response()
-                session = await self._upstreams.session(lease.instance.socket)
                 try:
-                    return await relay(request, out, session, call.operation.path, call.body)
+                    return await self._relay(request, out, lease, call)
                 except EngineGone as gone:
                     code = await _exit_code(lease.instance)
                     # The engine may have died between lease and first byte, or closed an idle
@@ -120,6 +120,17 @@ class Gateway:
                     if out.sent or last_try:
                         raise self._crashed(lease, run, code) from gone
         raise AssertionError("the second try returns or raises")
+
+    async def _relay(
+        self, request: web.Request, out: Outgoing, lease: Lease, call: Call
+    ) -> web.StreamResponse:
+        """Being cancelled closes the connection in the middle, which ends the generation."""
+        socket = lease.instance.socket
+        connection = await self._upstreams.take(socket)
+        try:
+            return await relay(request, out, connection, call.operation.path, call.body)
+        finally:
+            self._upstreams.back(socket, connection)
 
     @asynccontextmanager
     async def _waiting(self, call: Call, run: RunRequest, out: Outgoing) -> AsyncIterator[Lease]:

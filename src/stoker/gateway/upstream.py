@@ -1,25 +1,32 @@
-"""HTTP connections to engines: one pool for each runner's unix socket."""
+"""Connections to engines: a pool for each runner's unix socket."""
 
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import aiohttp
+from multidict import CIMultiDict
 
-# llama-server announces `Keep-Alive: timeout=5`; a pool that lets go a little earlier rarely meets
-# the race between "server closes" and "client sends".
+from stoker.gateway.connection import Connection, EngineGone
+
 _KEEP_ALIVE: Final = 4.0
-# A local engine accepts at once or is stuck; generation itself has no limit.
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10)
-# Larger than any token, smaller than what hurts with a thousand streams.
-_READ_BUFFER: Final = 64 * 1024
+"""Seconds that an idle connection is kept. llama-server closes them after five: whoever lets go a
+little earlier rarely meets the race between "server closes" and "client sends"."""
+_CONNECT_WITHIN: Final = 10.0
+"""Seconds; a local engine accepts at once or is stuck. Generation itself has no limit."""
+
+_Pool = deque[tuple[float, Connection]]
 
 
 class Upstreams:
-    """All pools. Use as an async context manager."""
+    """All pools. Use as an async context manager: leaving it closes every connection."""
 
     def __init__(self) -> None:
-        self._sessions: dict[Path, aiohttp.ClientSession] = {}
+        self._idle: dict[Path, _Pool] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -30,27 +37,55 @@ class Upstreams:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for session in self._sessions.values():
-            await session.close()
+        for pool in self._idle.values():
+            _close(pool)
 
-    async def session(self, socket: Path) -> aiohttp.ClientSession:
-        """The pool of the engine that listens there."""
-        session = self._sessions.get(socket)
-        if session is None:
-            await self._close_gone()
-            session = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(
-                    path=str(socket), limit=0, keepalive_timeout=_KEEP_ALIVE
-                ),
-                timeout=_TIMEOUT,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=_READ_BUFFER,
-            )
-            self._sessions[socket] = session
-        return session
+    async def take(self, socket: Path) -> Connection:
+        """A connection to the engine that listens there, to be given `back`. Raises EngineGone."""
+        pool = self._idle.get(socket)
+        now = time.monotonic()
+        while pool:
+            since, connection = pool.pop()
+            if connection.idle and now - since < _KEEP_ALIVE:
+                return connection
+            connection.abort()
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN):
+                loop = asyncio.get_running_loop()
+                _, connection = await loop.create_unix_connection(Connection, str(socket))
+        except OSError as error:
+            raise EngineGone(str(error)) from error
+        return connection
 
-    async def _close_gone(self) -> None:
+    def back(self, socket: Path, connection: Connection) -> None:
+        """Its exchange is over; one that was left in the middle is closed."""
+        if not connection.idle:
+            connection.abort()
+            return
+        pool = self._idle.get(socket)
+        if pool is None:
+            self._forget_gone()
+            pool = self._idle[socket] = deque()
+        now = time.monotonic()
+        pool.append((now, connection))
+        while now - pool[0][0] > _KEEP_ALIVE:
+            pool.popleft()[1].abort()
+
+    @asynccontextmanager
+    async def get(self, socket: Path, path: str) -> AsyncIterator[Connection]:
+        """Ask an engine about itself. Raises EngineGone."""
+        connection = await self.take(socket)
+        try:
+            yield await connection.send("GET", path, CIMultiDict(), b"")
+        finally:
+            self.back(socket, connection)
+
+    def _forget_gone(self) -> None:
         """Runners come and go seldom: look for pools whose socket is gone when one comes."""
-        for socket in [socket for socket in self._sessions if not socket.exists()]:
-            await self._sessions.pop(socket).close()
+        for socket in [socket for socket in self._idle if not socket.exists()]:
+            _close(self._idle.pop(socket))
+
+
+def _close(pool: _Pool) -> None:
+    for _, connection in pool:
+        connection.abort()
