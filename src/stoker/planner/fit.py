@@ -13,19 +13,13 @@ from typing import Final
 from stoker.base.errors import DoesNotFit
 from stoker.base.units import binary_size
 from stoker.formats.facts import ModelFacts
-from stoker.planner.devices import Device, DeviceKind, Snapshot
+from stoker.planner.dealing import Share, dealt, on_device, usable
+from stoker.planner.devices import DeviceKind, Snapshot
 from stoker.planner.estimate import Estimate, LayerBytes, Options, estimate_llamacpp
 
 MIN_CONTEXT: Final = 4096
 """Tokens; less is of little use for a conversation, and llama.cpp's own --fit stops here too."""
 
-DEVICE_MARGIN: Final = 512 * 1024 * 1024
-"""Bytes of a GPU left alone: the driver's context per process (0.3-0.6 GiB), fragmentation."""
-MARGIN_SHARE: Final = 0.05
-"""Of a device's total, when that is more: desktops and other programs grow."""
-COMPUTE_SHARE: Final = 0.10
-COMPUTE_EXTRA: Final = 64 * 1024 * 1024
-"""The compute buffer is known for the CPU; GPU kernels differ by about this much."""
 HOST_MARGIN: Final = 512 * 1024 * 1024
 """Bytes of host memory left to everything else."""
 
@@ -36,16 +30,6 @@ class GpuPolicy(StrEnum):
     REQUIRED = "required"
     PREFERRED = "preferred"
     NEVER = "never"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What one device gets."""
-
-    device: str
-    layers: int
-    """The output head counts as one."""
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +50,6 @@ class Placement:
     def whole(self) -> bool:
         """Whether nothing that is computed lies in host memory."""
         return self.gpu_layers == len(self.estimate.layers) and not self.host_experts
-
-
-def usable(device: Device) -> int:
-    """Bytes of a device that may be planned with."""
-    return max(device.free - max(DEVICE_MARGIN, int(device.total * MARGIN_SHARE)), 0)
 
 
 def usable_host(snapshot: Snapshot) -> int:
@@ -148,7 +127,7 @@ class _Search:
         if required:
             names = ", ".join(device.id for device in self._devices)
             free = sum(usable(device) for device in self._devices)
-            need = _on_device(estimate, estimate.layers, first=True)
+            need = on_device(estimate, estimate.layers, first=True)
         else:
             names, free, need = "the host", usable_host(self._snapshot), estimate.total_host_bytes
         missing = max(need - free, 0)
@@ -203,7 +182,7 @@ class _Search:
         """These layers, the last of the model, on GPUs: on the fewest that hold them."""
         for count in range(1, len(self._devices) + 1):
             devices = self._devices[:count]
-            shares = _dealt(estimate, layers, devices)
+            shares = dealt(estimate, layers, devices)
             if shares is None:
                 continue
             placed = sum(layer.total for layer in layers)
@@ -219,48 +198,3 @@ class _Search:
                     host_bytes=host,
                     estimate=estimate,
                 )
-
-
-def _on_device(estimate: Estimate, layers: Sequence[LayerBytes], *, first: bool) -> int:
-    """What a device needs that holds these layers. The first one also gets the projector."""
-    compute = int(estimate.compute * (1 + COMPUTE_SHARE)) + COMPUTE_EXTRA
-    extra = estimate.extra_weights if first else 0
-    return sum(layer.on_gpu for layer in layers) + compute + extra
-
-
-def _dealt(
-    estimate: Estimate, layers: Sequence[LayerBytes], devices: Sequence[Device]
-) -> tuple[Share, ...] | None:
-    """The layers dealt in order over all devices, as evenly as what they can use allows."""
-    low, high = 0.0, 1.0
-    best = _filled(estimate, layers, devices, high)
-    if best is None:
-        return None
-    for _ in range(20):  # to a millionth of a device
-        middle = (low + high) / 2
-        found = _filled(estimate, layers, devices, middle)
-        if found is None:
-            low = middle
-        else:
-            best, high = found, middle
-    return best
-
-
-def _filled(
-    estimate: Estimate, layers: Sequence[LayerBytes], devices: Sequence[Device], share: float
-) -> tuple[Share, ...] | None:
-    """Each device filled up to this share of what can be used; None when layers are left over."""
-    shares: list[Share] = []
-    at = 0
-    for number, device in enumerate(devices):
-        room = int(usable(device) * share) - _on_device(estimate, (), first=number == 0)
-        end, taken = at, 0
-        while end < len(layers) and taken + layers[end].on_gpu <= room:
-            taken += layers[end].on_gpu
-            end += 1
-        if end == at:
-            return None  # a device that gets nothing is not needed: fewer are tried as well
-        size = _on_device(estimate, layers[at:end], first=number == 0)
-        shares.append(Share(device=device.id, layers=end - at, bytes=size))
-        at = end
-    return tuple(shares) if at == len(layers) else None
