@@ -17,12 +17,18 @@ def parts_cache() -> Path:
 
 
 def ensure_debian_parts(
-    name: str, packages: Sequence[str], proof: str, *, libraries: bool = False
+    name: str,
+    packages: Sequence[str],
+    proof: str,
+    *,
+    libraries: bool = False,
+    release: str = "",
 ) -> Path:
     """The directory with these packages unpacked; `proof` is a file that must then be in it.
 
-    `libraries`: also the shared libraries they depend on and this machine lacks. Raises
-    RuntimeError that says what to do when this is no Debian or no package mirror is in reach.
+    `libraries`: also the shared libraries they depend on and this machine lacks. `release`: of
+    Debian, such as `trixie`, where this machine's own one is too old. Raises RuntimeError that says
+    what to do when this is no Debian or no package mirror is in reach.
     """
     cache = parts_cache()
     target = cache / name
@@ -35,22 +41,28 @@ def ensure_debian_parts(
     with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / proof).exists():
-            _fetch(cache, target, packages, proof, libraries=libraries)
+            _fetch(cache, target, packages, proof, libraries=libraries, release=release)
     if not (target / proof).exists():
         raise RuntimeError(f"{', '.join(packages)} came without {proof}")
     return target
 
 
 def _fetch(
-    cache: Path, target: Path, packages: Sequence[str], proof: str, *, libraries: bool
+    cache: Path,
+    target: Path,
+    packages: Sequence[str],
+    proof: str,
+    *,
+    libraries: bool,
+    release: str,
 ) -> None:
     work = cache / f"{target.name}.part"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     # The machine's own package lists if it has any, else lists of our own: neither needs root.
     own: list[str] = []
-    if _run(["apt-get", "download", *packages], work).returncode != 0:
-        own = _own_lists(cache)
+    if release or _run(["apt-get", "download", *packages], work).returncode != 0:
+        own = _own_lists(cache, release)
         _run(["apt-get", *own, "update"], work)
         _download(packages, own, work)
     root = work / "root"
@@ -105,11 +117,26 @@ def _libraries_of(packages: Sequence[str], own: Sequence[str], work: Path) -> li
     return sorted(names - installed)
 
 
-def _own_lists(cache: Path) -> list[str]:
-    state = cache / "apt"
+def _own_lists(cache: Path, release: str) -> list[str]:
+    state = cache / (f"apt-{release}" if release else "apt")
     for part in ("lists/partial", "archives/partial"):
         (state / part).mkdir(parents=True, exist_ok=True)
-    return [f"-oDir::State::Lists={state / 'lists'}", f"-oDir::Cache={state}"]
+    own = [f"-oDir::State::Lists={state / 'lists'}", f"-oDir::Cache={state}"]
+    if not release:
+        return own
+    sources = state / "sources.list"
+    sources.write_text(f"deb {_mirror(state)} {release} main\n")
+    return [*own, f"-oDir::Etc::SourceList={sources}", "-oDir::Etc::SourceParts=/dev/null"]
+
+
+def _mirror(cwd: Path) -> str:
+    """Where this machine gets Debian from."""
+    found = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)"], cwd).stdout
+    for line in found.splitlines():
+        origin, _, place = line.partition(" ")
+        if origin == "Debian":
+            return place
+    raise RuntimeError("no mirror of Debian in this machine's package sources")
 
 
 def _run(command: list[str], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
