@@ -7,7 +7,7 @@ import pytest
 
 from stoker.base.errors import InvalidSetting, NotInstalled
 from stoker.engines.llamacpp_recipe import llamacpp_recipe
-from stoker.engines.machine import Machine
+from stoker.engines.machine import Machine, look
 from stoker.engines.recipe import Places, Recipe, Step
 
 GIB = 1 << 30
@@ -82,7 +82,8 @@ def test_cmake_and_ninja_come_from_the_registry() -> None:
     ],
 )
 def test_gpu_builds(gpu: str, tool: str, variable: str) -> None:
-    machine = replace(DEBIAN, tools={**DEBIAN.tools, tool: f"/opt/kit/bin/{tool}"})
+    tools = {**DEBIAN.tools, tool: f"/opt/kit/bin/{tool}"}
+    machine = replace(DEBIAN, tools=tools, vulkan_headers=True)
     made = recipe(gpu, machine)
     environment = step(made, "compiling llama.cpp").environment
     assert made.variant == gpu
@@ -114,6 +115,29 @@ def test_what_is_missing_is_asked_for(
     with pytest.raises(NotInstalled, match=lacking) as e:
         recipe(gpu, machine)
     assert e.value.hint == advice
+
+
+def test_vulkan_headers_are_looked_at_before_anything_is_compiled(tmp_path: Path) -> None:
+    tools = {**DEBIAN.tools, "glslc": "/usr/bin/glslc"}
+    with pytest.raises(NotInstalled, match="headers of Vulkan and SPIR-V, not found") as e:
+        recipe("vulkan", replace(DEBIAN, tools=tools))
+    assert e.value.hint == "sudo apt-get install -y glslc libvulkan-dev spirv-headers"
+    old = replace(DEBIAN, tools=tools, vulkan_headers=False)
+    with pytest.raises(NotInstalled, match="too old") as e:
+        recipe("vulkan", old)
+    assert "CMAKE_PREFIX_PATH" in (e.value.hint or "")
+    # Who names other ones is believed.
+    assert recipe("vulkan", old, CMAKE_ARGS="-DVulkan_INCLUDE_DIR=/new").variant == "vulkan"
+    here = {"CMAKE_PREFIX_PATH": f"/none:{tmp_path}", "PATH": "/usr/bin"}
+    for folder, name, text in (
+        ("spirv/unified1", "spirv.hpp", ""),
+        ("vulkan", "vulkan_core.h", "typedef struct VkLayerSettingEXT {"),
+    ):
+        (tmp_path / "include" / folder).mkdir(parents=True)
+        (tmp_path / "include" / folder / name).write_text(text)
+    assert look(tmp_path, here).vulkan_headers
+    (tmp_path / "include/vulkan/vulkan_core.h").write_text("typedef struct VkInstance_T")
+    assert look(tmp_path, here).vulkan_headers is False
 
 
 def test_a_mac_without_tools() -> None:

@@ -88,6 +88,8 @@ _KITS: Final[Mapping[str, _Kit]] = {
 }
 GPUS: Final = (*_KITS, "auto")
 
+_BREW: Final = "brew install shaderc vulkan-headers vulkan-loader spirv-headers molten-vk"
+
 _COMPILERS: Final = {
     "apt-get": "g++ make", "dnf": "gcc-c++ make", "zypper": "gcc-c++ make", "apk": "build-base",
     "pacman": "base-devel",
@@ -104,6 +106,8 @@ def llamacpp_recipe(
     """The steps of one build. Raises InvalidSetting, and NotInstalled when a tool is missing."""
     kit = _KITS[_choose(gpu, machine)]
     _check_tools(kit, machine)
+    if kit.variant == "vulkan" and "Vulkan_INCLUDE_DIR" not in environ.get("CMAKE_ARGS", ""):
+        _check_headers(kit, machine)
     key = f"{WHEEL_VERSION}-{kit.variant}"
     archive = places.cache / f"xllamacpp-{WHEEL_VERSION}.tar.gz"
     sources, wheels = places.cache / f"sources-{key}", places.cache / f"wheels-{key}"
@@ -187,9 +191,27 @@ def _check_tools(kit: _Kit, machine: Machine) -> None:
     )
 
 
+def _check_headers(kit: _Kit, machine: Machine) -> None:
+    """Before minutes of compiling. Raises NotInstalled."""
+    if machine.vulkan_headers is None:
+        raise NotInstalled(
+            "compiling llama.cpp (vulkan) needs the headers of Vulkan and SPIR-V, not found on this"
+            " machine",
+            engine=NAME,
+            hint=_advice(kit, machine, compiler=True, toolkit=False),
+        )
+    if not machine.vulkan_headers:
+        raise NotInstalled(
+            "this machine's Vulkan headers are too old for llama.cpp",
+            engine=NAME,
+            hint="unpack newer ones (the Vulkan SDK, or a newer release's libvulkan-dev), and name"
+            " their directory in CMAKE_PREFIX_PATH",
+        )
+
+
 def _advice(kit: _Kit, machine: Machine, *, compiler: bool, toolkit: bool) -> str:
     if machine.system == "darwin":
-        return "xcode-select --install" if not compiler else "brew install shaderc vulkan-headers"
+        return "xcode-select --install" if not compiler else _BREW
     manager = next((name for name in _INSTALL if name in machine.tools), "")
     packages = [] if compiler else [_COMPILERS.get(manager, "")]
     if not toolkit:

@@ -15,6 +15,9 @@ _TOOLS: Final = (
     "apt-get", "apk", "brew", "c++", "clang++", "cmake", "dnf", "g++", "glslc", "hipconfig", "make",
     "nice", "ninja", "nvcc", "pacman", "zypper",
 )  # fmt: skip
+_INCLUDES: Final = [Path(prefix) / "include" for prefix in ("/usr", "/usr/local", "/opt/homebrew")]
+_NEWEST_USED: Final = b"VkLayerSettingEXT"
+"""Of all that llama.cpp's Vulkan code needs, what came into Vulkan last (end of 2023)."""
 # Where their installers put them without telling PATH.
 _ELSEWHERE: Final = {
     "nvcc": Path("/usr/local/cuda/bin/nvcc"),
@@ -38,6 +41,8 @@ class Machine:
     tools: Mapping[str, str]
     nvidia: bool = False
     """Whether an NVIDIA driver is loaded."""
+    vulkan_headers: bool | None = None
+    """Whether Vulkan's C headers know what llama.cpp uses of them; None when there are none."""
 
 
 def look(place: Path, environ: Mapping[str, str]) -> Machine:
@@ -59,7 +64,22 @@ def look(place: Path, environ: Mapping[str, str]) -> Machine:
         tools=tools,
         nvidia=Path("/proc/driver/nvidia/version").exists()
         or shutil.which("nvidia-smi", path=environ.get("PATH")) is not None,
+        vulkan_headers=_vulkan_headers(environ),
     )
+
+
+def _vulkan_headers(environ: Mapping[str, str]) -> bool | None:
+    """Of the first place where CMake would find both Vulkan's and SPIR-V's."""
+    named = [environ.get("VULKAN_SDK", ""), *environ.get("CMAKE_PREFIX_PATH", "").split(":")]
+    places = [Path(name) / "include" for name in named if name] + _INCLUDES
+    if not any((place / "spirv/unified1/spirv.hpp").exists() for place in places):
+        return None
+    for place in places:
+        try:
+            return _NEWEST_USED in (place / "vulkan/vulkan_core.h").read_bytes()
+        except OSError:
+            continue
+    return None
 
 
 def _existing(place: Path) -> Path:
