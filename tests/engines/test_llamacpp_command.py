@@ -9,8 +9,9 @@ import pytest
 
 from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_options import planned
 from stoker.engines.llamacpp_program import Program, find_program
-from stoker.planner.spec import Format, Mode, RunSettings
+from stoker.planner.spec import Format, Mode, Offload, RunSettings
 from tests.engines.conftest import spec_of
 
 MODEL = replace(
@@ -52,6 +53,37 @@ def test_the_whole_vector() -> None:
         "--cache-ram", "256", "--ctx-size", "8192", "--jinja", "--temp", "0.1",
     )  # fmt: skip
     assert command.socket == SOCKET
+
+
+@pytest.mark.parametrize(
+    ("offload", "given"),
+    [
+        (None, []),
+        (Offload(), ["--device", "none"]),
+        (Offload((("CUDA1", 12),)), ["--device", "CUDA1", "--gpu-layers", "12"]),
+        (
+            Offload((("CUDA1", 20), ("CUDA0", 13)), host_experts=7),
+            ["--device", "CUDA1,CUDA0", "--gpu-layers", "33", "--tensor-split", "20,13",
+             "--n-cpu-moe", "7"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_plan_is_what_the_engine_is_told(offload: Offload | None, given: list[str]) -> None:
+    arguments = arguments_of(RunSettings(offload=offload))
+    assert arguments[arguments.index("--ctx-size") + 2 : -1] == given  # before --jinja
+
+
+def test_a_projector_stays_off_the_gpus_with_the_rest() -> None:
+    file = Path("/models/p.gguf")
+    assert "--no-mmproj-offload" in arguments_of(RunSettings(offload=Offload()), mmproj=file)
+    there = RunSettings(offload=Offload((("CUDA0", 1),)))
+    assert "--no-mmproj-offload" not in arguments_of(there, mmproj=file)
+
+
+def test_the_users_own_placement_comes_last_and_wins() -> None:
+    flags = ("--tensor-split", "1,1")
+    assert not planned(RunSettings(runtime_flags=flags))
+    assert planned(RunSettings(runtime_flags=("-ngl", "5", "-dev", "CUDA1")))
 
 
 @pytest.mark.parametrize(

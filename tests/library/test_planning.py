@@ -14,10 +14,11 @@ from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
 from stoker.planner.devices import Device
 from stoker.planner.estimate import Options, estimate_llamacpp
-from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+from stoker.planner.spec import Format, Mode, ModelSpec, Offload, RunSettings
 from stoker.store.headers import gguf_facts
 from tests.components.tiny_models import (
     CONTEXT,
+    LAYERS,
     _patched,
     bad_models,
     chat_model,
@@ -51,6 +52,11 @@ def test_flags_of_the_user_reach_the_estimate() -> None:
     assert options("-c", "0").context is None
     assert options().context == CONTEXT
     assert options(context=-1).context is None
+    told = options("-ngl", "7", "--cpu-moe", "-dev=CUDA1,CUDA2")
+    assert (told.gpu_layers, told.devices) == (7, ("CUDA1", "CUDA2"))
+    assert (told.host_experts or 0) > 1000
+    assert options("--gpu-layers", "all", "--n-cpu-moe", "3").host_experts == 3
+    assert options("-ngl", "all").gpu_layers is None
     assert options(mode=Mode.EMBEDDING).micro_batch == 2048
 
 
@@ -155,3 +161,30 @@ async def test_what_lies_on_a_gpu_is_counted_and_never_refused_by_the_host(tmp_p
     never = RunSettings(runtime_flags=("--gpu-layers", "0"))
     _, kept = await with_gpu.cost("llama.cpp", model, Mode.COMPLETION, never)
     assert kept == alone
+
+
+async def test_a_new_build_is_asked_what_it_can_use(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    seen: list[tuple[Device, ...]] = [(), (Device(id="Vulkan0", total=8 << 30, free=8 << 30),)]
+    changes = 0
+
+    async def devices() -> tuple[Device, ...]:
+        return seen[changes]
+
+    planner = RunPlanner(
+        SettingsStore(tmp_path / "s.json"),
+        FactsReader(),
+        budget=1024 * MIB,
+        devices=devices,
+        changes=lambda: changes,
+    )
+    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    settings, _ = await planner.cost(*asked)
+    assert settings.offload is None
+    changes = 1
+    settings, _ = await planner.cost(*asked)
+    assert settings.offload == Offload((("Vulkan0", LAYERS + 1),))
+    # Whoever says where things go is not told otherwise.
+    own = RunSettings(runtime_flags=("--override-tensor", "exps=CPU"))
+    settings, _ = await planner.cost("llama.cpp", model, Mode.COMPLETION, own)
+    assert settings.offload is None

@@ -9,7 +9,8 @@ from stoker.formats.facts import LayerFacts, ModelFacts
 from stoker.planner.dealing import usable
 from stoker.planner.devices import Device, DeviceKind, Snapshot
 from stoker.planner.estimate import Options
-from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, usable_host
+from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, shares, usable_host
+from stoker.planner.spec import Offload
 from stoker.planner.vllm import cache_per_token, plan_vllm
 from tests.planner.test_estimate import llama_8b
 
@@ -91,6 +92,37 @@ def test_never_uses_no_gpu() -> None:
     found = place(llama_8b(), machine(gpu(80)), options=EIGHT, policy=GpuPolicy.NEVER)
     assert found.shares == ()
     assert found.gpu_layers == 0
+
+
+def test_layers_as_somebody_told() -> None:
+    found = place(llama_8b(), machine(gpu(24)), options=replace(EIGHT, gpu_layers=10))
+    assert (found.gpu_layers, found.host_experts) == (10, 0)
+    assert place(llama_8b(), machine(gpu(24)), options=replace(EIGHT, gpu_layers=99)).whole
+    # Where there is no GPU it is a wish that nothing comes of, as in llama.cpp.
+    assert not place(llama_8b(), machine(), options=replace(EIGHT, gpu_layers=10)).gpu_layers
+    with pytest.raises(DoesNotFit, match=r"of CUDA0.*are missing"):
+        place(llama_8b(), machine(gpu(4)), options=replace(EIGHT, gpu_layers=30))
+    told = replace(EIGHT, host_experts=12)
+    found = place(moe(), machine(gpu(40)), options=told)
+    assert (found.gpu_layers, found.host_experts) == (17, 12)
+    found = place(moe(), machine(gpu(4)), options=told)
+    assert 0 < found.gpu_layers < 17
+    assert found.host_experts == 12
+
+
+def test_only_the_devices_somebody_named() -> None:
+    two = machine(gpu(24, name="CUDA0"), gpu(24, name="CUDA1"))
+    found = place(llama_8b(), two, options=replace(EIGHT, devices=("CUDA1",)))
+    assert found.offload == Offload((("CUDA1", 33),))
+    none = place(llama_8b(), two, options=replace(EIGHT, devices=("CUDA7",)))
+    assert none.offload == Offload()
+
+
+def test_what_an_engine_is_told_is_what_was_planned() -> None:
+    for facts, size in ((llama_8b(), 6), (llama_8b(), 24), (moe(), 12), (moe(), 30)):
+        found = place(facts, machine(gpu(size), gpu(size / 2, name="CUDA1")), options=EIGHT)
+        assert found.offload.count == found.gpu_layers
+        assert shares(found.estimate, found.offload) == found.shares
 
 
 def test_refusals_say_what_is_missing_and_what_would_fit() -> None:

@@ -112,7 +112,14 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             measured.note(run.model, run.mode, run.settings, build_of(run.engine), log.totals)
             planner.forget_costs()
 
-    planner = RunPlanner(settings, facts, budget=budget, devices=devices, measured=taken)
+    planner = RunPlanner(
+        settings,
+        facts,
+        budget=budget,
+        devices=devices,
+        changes=lambda: builds.changes,
+        measured=taken,
+    )
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
     await asyncio.to_thread(reap_orphans, paths.run)

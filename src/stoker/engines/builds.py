@@ -76,6 +76,8 @@ class Builds:
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._root = root
         self._clock = clock
+        self.changes = 0
+        """Grows whenever another build may be the preferred one."""
 
     def all(self, engine: str) -> tuple[InstalledBuild, ...]:
         """Newest first, retired ones too. Unreadable ones are left out."""
@@ -119,11 +121,13 @@ class Builds:
             staging.rename(target)
         except OSError as error:
             raise _trouble(staging, error) from error
+        self.changes += 1
         logger.info("engine build installed engine=%s build=%s", engine, target.name)
         return InstalledBuild(target, manifest)
 
     def retire(self, build: InstalledBuild, reason: str) -> None:
         """Use it no more, and remember why. Raises StorageError."""
+        self.changes += 1
         logger.warning("engine build retired build=%s: %s", build.directory.name, reason)
         try:
             _write(build.directory, msgspec.structs.replace(build.manifest, retired=reason))
@@ -135,6 +139,7 @@ class Builds:
 
         Raises StorageError.
         """
+        self.changes += 1
         builds = [build for build in self.all(engine) if gpu in ("", build.gpu)]
         for build in builds:
             _delete(build.directory)

@@ -10,7 +10,13 @@ from stoker.engines.builds import Builds
 from stoker.engines.environment import inherited
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_failures import diagnosis_of
-from stoker.engines.llamacpp_options import CACHE_RAM, WHOLE_INPUT, check_context, context_of
+from stoker.engines.llamacpp_options import (
+    CACHE_RAM,
+    WHOLE_INPUT,
+    check_context,
+    context_of,
+    offload_arguments,
+)
 from stoker.engines.llamacpp_program import NAME, Program, find_program, version_of
 from stoker.engines.spec import Build, Command, Diagnosis
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
@@ -111,12 +117,15 @@ def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path
         "--offline", "--no-webui", "--metrics", "--log-verbosity", str(_VERBOSITY),
         "--cache-ram", str(CACHE_RAM),
         "--ctx-size", str(context_of(model, settings)),
+        *offload_arguments(settings.offload),
         *_mode_arguments(model, mode),
     ]  # fmt: skip
     if settings.reasoning_budget is not None:
         arguments += ["--reasoning-budget", str(settings.reasoning_budget)]
     if model.mmproj:
         arguments += ["--mmproj", str(model.mmproj)]
+        if settings.offload and not settings.offload.layers:
+            arguments.append("--no-mmproj-offload")
     return arguments
 
 

@@ -14,7 +14,7 @@ from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_program import NAME
 from stoker.planner.estimate import Options
 from stoker.planner.fit import GpuPolicy
-from stoker.planner.spec import Mode, ModelSpec, RunSettings
+from stoker.planner.spec import Mode, ModelSpec, Offload, RunSettings
 
 DEFAULT_CONTEXT: Final = 8192
 """Tokens when nobody asked for more: a model trained for 128k would take gigabytes of KV cache."""
@@ -33,13 +33,24 @@ _MIB: Final = 1024 * 1024
 _UNLIMITED_CACHE: Final = 8192
 """MiB planned for `--cache-ram -1`: no limit; this is llama.cpp's own default."""
 
+_ALL: Final = 1 << 16
+"""More layers than any model has."""
+
 _NUMBERS: Final = {
     "-c": "context", "--ctx-size": "context",
     "-np": "slots", "--parallel": "slots",
     "-b": "batch", "--batch-size": "batch",
     "-ub": "micro_batch", "--ubatch-size": "micro_batch",
     "-cram": "prompt_cache", "--cache-ram": "prompt_cache",
+    "-ncmoe": "host_experts", "--n-cpu-moe": "host_experts",
 }  # fmt: skip
+_LAYERS: Final = ("-ngl", "--gpu-layers", "--n-gpu-layers")
+_PLACES_ITSELF: Final = frozenset({
+    "-fit", "--fit", "-mg", "--main-gpu", "-ncffn", "--n-cpu-ffn", "-nkvo", "--no-kv-offload",
+    "-ot", "--override-tensor", "-sm", "--split-mode", "-ts", "--tensor-split",
+})  # fmt: skip
+"""Flags of users who know better where things go than a plan does."""
+
 _WORDS: Final = {
     "-ctk": "keys", "--cache-type-k": "keys",
     "-ctv": "values", "--cache-type-v": "values",
@@ -81,6 +92,7 @@ def options_of(model: ModelSpec, mode: Mode, settings: RunSettings) -> Options:
         context=context_of(model, settings) or None,
         prompt_cache=CACHE_RAM * _MIB,
         extra_weights=model.mmproj_size,
+        offload=settings.offload,
     )
     if mode is not Mode.COMPLETION:
         options = replace(options, embeddings=True, batch=WHOLE_INPUT, micro_batch=WHOLE_INPUT)
@@ -91,11 +103,32 @@ def policy_of(settings: RunSettings) -> GpuPolicy:
     """Whether GPUs may be used, by the flag that says how many layers go there."""
     policy = GpuPolicy.PREFERRED
     for flag, value in pairwise([*engine_flags(settings.runtime_flags, engine=NAME), ""]):
-        if flag in ("-ngl", "--gpu-layers", "--n-gpu-layers"):
+        if flag in _LAYERS:
             policy = {"0": GpuPolicy.NEVER, "all": GpuPolicy.REQUIRED}.get(value, policy)
         elif (flag, value) in (("-dev", "none"), ("--device", "none")):
             policy = GpuPolicy.NEVER
     return policy
+
+
+def planned(settings: RunSettings) -> bool:
+    """Whether a plan decides what goes to GPUs, and not the user's own flags."""
+    return _PLACES_ITSELF.isdisjoint(engine_flags(settings.runtime_flags, engine=NAME))
+
+
+def offload_arguments(offload: Offload | None) -> list[str]:
+    """The flags that put layers where the plan wants them."""
+    if offload is None:
+        return []
+    if not offload.layers:
+        # Zero layers are not enough: large batches would still be computed on the GPU.
+        return ["--device", "none"]
+    names, counts = zip(*offload.layers, strict=True)
+    arguments = ["--device", ",".join(names), "--gpu-layers", str(offload.count)]
+    if len(names) > 1:
+        arguments += ["--tensor-split", ",".join(map(str, counts))]
+    if offload.host_experts:
+        arguments += ["--n-cpu-moe", str(offload.host_experts)]
+    return arguments
 
 
 def _with_flags(options: Options, flags: Sequence[str]) -> Options:
@@ -106,6 +139,12 @@ def _with_flags(options: Options, flags: Sequence[str]) -> Options:
             changes[field] = on
         elif flag in _WORDS:
             changes[_WORDS[flag]] = value
+        elif flag in _LAYERS and _is_number(value) and int(value) >= 0:
+            changes["gpu_layers"] = int(value)
+        elif flag in ("-dev", "--device") and value != "none":
+            changes["devices"] = tuple(value.split(","))
+        elif flag in ("-cmoe", "--cpu-moe"):
+            changes["host_experts"] = _ALL
         elif flag in ("-fa", "--flash-attn"):
             changes["flash_attention"] = value not in ("off", "0", "false")
         elif flag in _NUMBERS and _is_number(value):

@@ -15,6 +15,7 @@ _KINDS: Final = {
     "output": "output",
 }
 _HOST: Final = ("CPU", "BLAS", "AMX")
+_OFFLOADED: Final = re.compile(r"load_tensors: offloaded (\d{1,6})/(\d{1,6}) layers to GPU")
 _MIB: Final = 1024 * 1024
 _MOST: Final = 256
 """Buffers of one engine; it logs some more for each request, and none of them is news."""
@@ -59,11 +60,15 @@ class BufferLog:
 
     def __init__(self) -> None:
         self._found: list[Buffer] = []
+        self.offloaded: tuple[int, int] | None = None
+        """Layers on GPUs, and all there are with the output head; None before the log says so."""
 
     def __call__(self, line: str) -> None:
         """Look at one line."""
         if len(self._found) < _MOST and (buffer := read_buffer(line)):
             self._found.append(buffer)
+        elif found := _OFFLOADED.search(line):
+            self.offloaded = int(found[1]), int(found[2])
 
     @property
     def totals(self) -> dict[str, dict[str, int]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, policy_of
+from stoker.engines.llamacpp_options import options_of, planned, policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
@@ -28,7 +28,8 @@ _Key = tuple[Digest, Options, GpuPolicy]
 class RunPlanner:
     """Settings and memory of a run. `budget`: bytes of host memory that all models may use.
 
-    `devices`: the GPUs the engine can use, asked once; `measured`: what a model took last time.
+    `devices`: the GPUs the engine can use, asked again when `changes` grows, the number of times
+    that engines were installed or removed; `measured`: what a model took last time.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class RunPlanner:
         *,
         budget: int,
         devices: Callable[[], Awaitable[tuple[Device, ...]]] | None = None,
+        changes: Callable[[], int] = lambda: 0,
         measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None,
     ) -> None:
         self._settings = settings
@@ -45,7 +47,8 @@ class RunPlanner:
         self._budget = budget
         self._devices = devices
         self._measured = measured
-        self._machine: Snapshot | None = None
+        self._changes = changes
+        self._machine: tuple[int, Snapshot] | None = None
         self._plans: dict[_Key, Placement] = {}
         self._costs: dict[_Key, Cost] = {}
 
@@ -56,7 +59,8 @@ class RunPlanner:
     async def cost(
         self, engine: str, model: ModelSpec, mode: Mode, settings: RunSettings
     ) -> tuple[RunSettings, Cost]:
-        """What it takes, and the settings with which it does: the context, where that is open.
+        """What it takes, and the settings with which it does: where its layers go, and the context
+        where that is open.
 
         Raises DoesNotFit when even the empty machine is too small, InvalidSetting.
         """
@@ -65,7 +69,7 @@ class RunPlanner:
             guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
             return settings, Cost(guess)
         options = options_of(model, mode, settings)
-        machine = self._machine = self._machine or await self._empty_machine()
+        machine = await self._empty_machine()
         policy = policy_of(settings)
         placement = self._placement(
             (model.id, options, policy),
@@ -73,7 +77,9 @@ class RunPlanner:
         )
         if options.context is None:
             settings = replace(settings, context_size=placement.context)
-            options = options_of(model, mode, settings)
+        if machine.devices and planned(settings):
+            settings = replace(settings, offload=placement.offload)
+        options = options_of(model, mode, settings)
         key = (model.id, options, policy)
         cost = self._costs.get(key)
         if cost is None:
@@ -99,12 +105,18 @@ class RunPlanner:
 
     async def _empty_machine(self) -> Snapshot:
         """As if nothing ran: what does not fit there is refused for good."""
-        found = await self._devices() if self._devices else ()
-        return Snapshot(
-            host_total=self._budget,
-            host_free=self._budget + HOST_MARGIN,
-            devices=tuple(replace(device, free=device.total) for device in found),
-        )
+        changes = self._changes()
+        if self._machine is None or self._machine[0] != changes:
+            found = await self._devices() if self._devices else ()
+            machine = Snapshot(
+                host_total=self._budget,
+                host_free=self._budget + HOST_MARGIN,
+                devices=tuple(replace(device, free=device.total) for device in found),
+            )
+            self._machine = changes, machine
+            self._plans.clear()
+            self._costs.clear()
+        return self._machine[1]
 
     @staticmethod
     def _place(

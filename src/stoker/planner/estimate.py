@@ -13,6 +13,7 @@ from stoker.formats.facts import LayerFacts, Mixer, ModelFacts
 from stoker.formats.quant import TYPE_BY_NAME, TensorType
 from stoker.planner.compute import compute_bytes
 from stoker.planner.parts import F32, Batch
+from stoker.planner.spec import Offload
 
 _PAD: Final = 256
 """Cells; llama.cpp rounds every context up to this."""
@@ -45,6 +46,14 @@ class Options:
     """Host memory the server may fill with prompts of idle slots."""
     extra_weights: int = 0
     """Projector and draft model files."""
+    gpu_layers: int | None = None
+    """On GPUs, as somebody wants it; None for as many as fit."""
+    host_experts: int | None = None
+    """Layers whose experts somebody wants in host memory; None for as few as possible."""
+    devices: tuple[str, ...] = ()
+    """The only ones that may be used; empty for all."""
+    offload: Offload | None = None
+    """What became of these wishes, once that is decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ asked for a particular one; experts in host memory and the rest on GPUs; as many
 GPUs; everything in host memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -16,6 +16,7 @@ from stoker.formats.facts import ModelFacts
 from stoker.planner.dealing import Share, dealt, on_device, usable
 from stoker.planner.devices import DeviceKind, Snapshot
 from stoker.planner.estimate import Estimate, LayerBytes, Options, estimate_llamacpp
+from stoker.planner.spec import Offload
 
 MIN_CONTEXT: Final = 4096
 """Tokens; less is of little use for a conversation, and llama.cpp's own --fit stops here too."""
@@ -47,6 +48,13 @@ class Placement:
     estimate: Estimate
 
     @property
+    def offload(self) -> Offload:
+        """In the words an engine is told."""
+        return Offload(
+            tuple((share.device, share.layers) for share in self.shares), self.host_experts
+        )
+
+    @property
     def whole(self) -> bool:
         """Whether nothing that is computed lies in host memory."""
         return self.gpu_layers == len(self.estimate.layers) and not self.host_experts
@@ -66,10 +74,13 @@ def place(
 ) -> Placement:
     """The best placement. Raises DoesNotFit: it says what is missing where, and what would fit.
 
-    `policy` REQUIRED wants all of the model on GPUs.
+    `policy` REQUIRED wants all of the model on GPUs, or as many layers as `options` say. A number
+    of layers is a wish for GPUs like any other where there are none, and an order where there are.
     """
     chosen = options or Options()
-    search = _Search(facts, snapshot)
+    search = _Search(facts, snapshot, chosen.devices)
+    if chosen.gpu_layers and snapshot.devices and policy is GpuPolicy.PREFERRED:
+        policy = GpuPolicy.REQUIRED
     if policy is not GpuPolicy.NEVER:
         for found in search.on_gpus(chosen, partly=policy is GpuPolicy.PREFERRED):
             return found
@@ -79,13 +90,24 @@ def place(
     raise search.refusal(chosen, policy)
 
 
+def shares(estimate: Estimate, offload: Offload) -> tuple[Share, ...]:
+    """What each GPU has to hold when the model is divided so."""
+    layers = _without(estimate.layers, offload.host_experts)[-offload.count :]
+    found = []
+    for number, (device, count) in enumerate(offload.layers):
+        mine, layers = layers[:count], layers[count:]
+        size = on_device(estimate, mine, first=number == 0)
+        found.append(Share(device=device, layers=count, bytes=size))
+    return tuple(found)
+
+
 class _Search:
-    def __init__(self, facts: ModelFacts, snapshot: Snapshot) -> None:
+    def __init__(self, facts: ModelFacts, snapshot: Snapshot, allowed: Collection[str]) -> None:
         self._facts = facts
         self._snapshot = snapshot
         # Discrete ones first: what a shared one takes, the host loses.
         self._devices = sorted(
-            snapshot.devices,
+            (device for device in snapshot.devices if not allowed or device.id in allowed),
             key=lambda device: (device.kind is DeviceKind.SHARED, -usable(device), device.id),
         )
         self._estimates: dict[int | None, Estimate] = {}
@@ -95,12 +117,15 @@ class _Search:
         contexts = list(self._contexts(options))
         for smaller in contexts:
             estimate = self._estimate(smaller)
-            yield from self._placed(estimate, estimate.layers, host_experts=0)
+            layers, experts = _wanted(estimate, options)
+            yield from self._placed(estimate, layers, host_experts=experts)
         if partly:
             estimate = self._estimate(contexts[-1])
-            yield from self._without_experts(estimate)
-            for first in range(1, len(estimate.layers)):
-                yield from self._placed(estimate, estimate.layers[first:], host_experts=0)
+            layers, experts = _wanted(estimate, options)
+            if options.host_experts is None:
+                yield from self._without_experts(estimate)
+            for first in range(1, len(layers)):
+                yield from self._placed(estimate, layers[first:], host_experts=experts)
 
     def on_host(self, options: Options) -> Iterator[Placement]:
         """Everything in host memory, with the largest context that fits first."""
@@ -127,7 +152,7 @@ class _Search:
         if required:
             names = ", ".join(device.id for device in self._devices)
             free = sum(usable(device) for device in self._devices)
-            need = on_device(estimate, estimate.layers, first=True)
+            need = on_device(estimate, _wanted(estimate, options)[0], first=True)
         else:
             names, free, need = "the host", usable_host(self._snapshot), estimate.total_host_bytes
         missing = max(need - free, 0)
@@ -170,10 +195,7 @@ class _Search:
         for moved in range(1, len(estimate.layers)):
             if not estimate.layers[moved - 1].experts:
                 continue
-            layers = [
-                replace(layer, weights=layer.weights - layer.experts) if number < moved else layer
-                for number, layer in enumerate(estimate.layers)
-            ]
+            layers = _without(estimate.layers, moved)
             yield from self._placed(estimate, layers, host_experts=moved)
 
     def _placed(
@@ -198,3 +220,19 @@ class _Search:
                     host_bytes=host,
                     estimate=estimate,
                 )
+
+
+def _wanted(estimate: Estimate, options: Options) -> tuple[Sequence[LayerBytes], int]:
+    """What is to go to GPUs: as somebody told, else all. And how many leave their experts."""
+    count = len(estimate.layers)
+    experts = min(options.host_experts or 0, count - 1)
+    wanted = count if options.gpu_layers is None else min(options.gpu_layers, count)
+    return _without(estimate.layers, experts)[count - wanted :], experts
+
+
+def _without(layers: Sequence[LayerBytes], experts: int) -> Sequence[LayerBytes]:
+    """The layers, the first ones without their experts."""
+    return [
+        replace(layer, weights=layer.weights - layer.experts) if number < experts else layer
+        for number, layer in enumerate(layers)
+    ]

@@ -55,6 +55,22 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Offload:
+    """What of a model goes to which GPUs; empty: nothing, although there are GPUs."""
+
+    layers: tuple[tuple[str, int], ...] = ()
+    """Device, as the engine names it, and how many layers it gets; from the last layer of the model
+    backwards, the output head being the last. Devices in the order of the layers."""
+    host_experts: int = 0
+    """Layers whose experts stay in host memory, from the model's first one on."""
+
+    @property
+    def count(self) -> int:
+        """Of layers on GPUs."""
+        return sum(layers for _, layers in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """How a model is run; what `configure` sets. None means: not set, the engine's default."""
 
@@ -64,6 +80,8 @@ class RunSettings:
     reasoning_budget: int | None = None
     hf_overrides: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     gpu_memory_utilization: float | None = None
+    offload: Offload | None = None
+    """Not set by `configure`, but by the plan; None where the engine sees no GPU."""
 
 
 @dataclass(frozen=True, slots=True)
