@@ -107,7 +107,10 @@ class Installer:
         environment = {**self._environ, **_QUIET, **step.environment, **own}
         try:
             child = await ChildProcess.spawn(
-                tethered(step.argv), environment, tail=tail, label=f"install {recipe.engine}"
+                tethered(step.argv, with_children=True),
+                environment,
+                tail=tail,
+                label=f"install {recipe.engine}",
             )
         except OSError as error:
             raise EngineError(f"{step.argv[0]} cannot be run: {error}", engine=recipe.engine) from (

@@ -104,7 +104,7 @@ class Vllm:
         arguments += _settings(model, settings, on_cpu=variant == "cpu")
         program = [str(python), "-I", "-m", "vllm.entrypoints.cli.main"]
         return Command(
-            argv=tethered([*program, *arguments]),
+            argv=tethered([*program, *arguments], with_children=True),
             socket=socket,
             environment={**inherited(self._environ), **_ENVIRONMENT},
             ready_within=_READY_WITHIN,
