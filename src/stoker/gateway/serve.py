@@ -23,7 +23,7 @@ from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import relay
-from stoker.gateway.upstream import Upstreams
+from stoker.gateway.upstream import EngineUnreachable, Upstreams
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
 from stoker.scheduler import Lease, RunRequest, Scheduler
 
@@ -119,6 +119,12 @@ class Gateway:
                     # connection just as we used it. Once, and only before any byte was sent.
                     if out.sent or last_try:
                         raise self._crashed(lease, run, code) from gone
+                    lost = code is None and isinstance(gone, EngineUnreachable)
+            if lost:
+                # It runs, but its socket was deleted, by a cleaner of temporary files as it
+                # happens: of no use to anybody who comes from now on.
+                logger.warning("engine cannot be reached, loading anew model=%s", run.model.name)
+                self._scheduler.unload(frozenset({run.key}))
         raise AssertionError("the second try returns or raises")
 
     async def _relay(

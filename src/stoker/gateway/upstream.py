@@ -22,6 +22,10 @@ _CONNECT_WITHIN: Final = 10.0
 _Pool = deque[tuple[float, Connection]]
 
 
+class EngineUnreachable(EngineGone):
+    """Nobody accepts connections on the engine's socket."""
+
+
 class Upstreams:
     """All pools. Use as an async context manager: leaving it closes every connection."""
 
@@ -41,7 +45,10 @@ class Upstreams:
             _close(pool)
 
     async def take(self, socket: Path) -> Connection:
-        """A connection to the engine that listens there, to be given `back`. Raises EngineGone."""
+        """A connection to the engine that listens there, to be given `back`.
+
+        Raises EngineUnreachable.
+        """
         pool = self._idle.get(socket)
         now = time.monotonic()
         while pool:
@@ -54,7 +61,7 @@ class Upstreams:
                 loop = asyncio.get_running_loop()
                 _, connection = await loop.create_unix_connection(Connection, str(socket))
         except OSError as error:
-            raise EngineGone(str(error)) from error
+            raise EngineUnreachable(str(error)) from error
         return connection
 
     def back(self, socket: Path, connection: Connection) -> None:
