@@ -34,7 +34,7 @@ test: $(VENV)/.dev
 
 # Not part of `test`: it compiles for ten minutes and downloads gigabytes.
 test-engines: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/real_engines
+	$(BIN)/python -m pytest -o faulthandler_timeout=3600 tests/real_engines
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
