@@ -7,6 +7,7 @@ and are checked before any work is done, on every route. Programs send no Origin
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -133,6 +134,7 @@ def _is_simple(request: web.Request) -> bool:
     return sent.partition(";")[0].strip().lower() in _SIMPLE
 
 
+@lru_cache(maxsize=256)
 def _host_of(header: str) -> str:
     try:
         host = URL.build(scheme="http", authority=header.strip()).raw_host or ""

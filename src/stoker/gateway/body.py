@@ -64,6 +64,11 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
     too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
     if (request.content_length or 0) > limit:
         raise too_large
+    if request.content.is_eof():  # it came with its header, as most do: nothing to wait for
+        whole = request.content.read_nowait()
+        if len(whole) > limit:
+            raise too_large
+        return whole
     chunks: list[bytes] = []
     size = 0
     async with aclosing(paced(request)) as body:

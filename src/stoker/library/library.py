@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from stoker.base.errors import (
     AmbiguousName,
@@ -29,9 +30,12 @@ from stoker.oci.reference import (
     parse_reference,
 )
 from stoker.planner.spec import Format, ModelSpec
-from stoker.store import Store
+from stoker.store import Entry, Store
 
 logger = logging.getLogger(__name__)
+
+_MOST_NAMES: Final = 1024
+"""Spellings of names that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Library:
         # Content never changes under a digest, so what was parsed once stays right.
         self._parsed: dict[Digest, tuple[Manifest, ModelConfig]] = {}
         self._resolved: dict[Digest, ModelSpec] = {}
+        # What names mean, for as long as the index stays the very one they were looked up in.
+        self._index: tuple[Entry, ...] = ()
+        self._asked: dict[str, ModelSpec] = {}
 
     def models(self) -> tuple[LocalModel, ...]:
         """All models that can be read, in the order of the index."""
@@ -120,6 +127,16 @@ class Library:
         `ModelSpec.name` is the name as asked. Raises InvalidReference, ModelNotFound,
         UnsupportedFormat, StorageError.
         """
+        index = self._store.entries()
+        if index is not self._index or len(self._asked) > _MOST_NAMES:
+            self._index, self._asked = index, {}
+        asked = self._asked
+        spec = asked.get(name)
+        if spec is None or not spec.weights.exists():
+            spec = asked[name] = await self._find_out(name)
+        return spec
+
+    async def _find_out(self, name: str) -> ModelSpec:
         model = self._exact(name)
         if model is None:
             raise self._not_found(name)
