@@ -333,7 +333,7 @@ def test_configure_show(stoker: Stoker, daemon: Stub) -> None:
 
 def test_logs(stoker: Stoker, daemon: Stub) -> None:
     assert stoker("logs", "--no-engines").out.count("\n") == 2
-    assert daemon.requests[-1].query == {"follow": "false", "no-engines": "true"}
+    assert daemon.requests[-1].query == {"no-engines": "true"}
     stoker("logs", "--backend", "vllm")
     assert daemon.requests[-1].query["backend"] == "vllm"
 

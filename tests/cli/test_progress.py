@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from stoker import Client
 from stoker.base.errors import DaemonError, Unreachable
 from stoker.cli import progress, transfer
-from stoker.client import Client
 from stoker.client.endpoint import parse_endpoint
 from stoker.wire.manage import Progress, ProgressLayer
 from tests.components.stub_daemon import Stub

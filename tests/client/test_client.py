@@ -1,9 +1,16 @@
 """The typed methods, and chat."""
 
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import get_origin
+
 import pytest
 
+from stoker import AsyncClient, ChatMessage, Client, __version__
 from stoker.base.errors import DaemonError, ParseError
-from stoker.client import Answer, ChatMessage, Client, Delta, Usage
+from stoker.client.chat import Answer, Delta, Usage
 from stoker.wire.manage import Configure
 from tests.components.stub_daemon import ID, Stub
 
@@ -65,9 +72,9 @@ def test_preload(client: Client, daemon: Stub) -> None:
     assert daemon.requests[0].body["messages"] == []
 
 
-def test_chat_streams_and_counts(client: Client, daemon: Stub) -> None:
+def test_chat_streams_and_counts(daemon: Stub) -> None:
     daemon.reasoning = ["hm"]
-    with client.chat("smollm2", [ChatMessage("user", "hi")]) as answer:
+    with Client(daemon.url).chat("smollm2", [ChatMessage("user", "hi")]) as answer:
         deltas = list(answer)
     assert deltas == [Delta(reasoning="hm"), Delta("Hello"), Delta(" there")]
     assert answer.usage == Usage(7, 2, 9)
@@ -75,11 +82,27 @@ def test_chat_streams_and_counts(client: Client, daemon: Stub) -> None:
     assert daemon.chats()[0]["messages"] == [{"role": "user", "content": "hi"}]
 
 
-def test_leaving_a_chat_cancels_it(client: Client, daemon: Stub) -> None:
+async def test_chat_streams_and_counts_in_asyncio(daemon: Stub) -> None:
+    async with AsyncClient(daemon.url).chat("smollm2", [ChatMessage("user", "hi")]) as answer:
+        assert [delta async for delta in answer] == [Delta("Hello"), Delta(" there")]
+    assert (answer.usage, answer.finish_reason) == (Usage(7, 2, 9), "stop")
+
+
+def test_leaving_a_chat_cancels_it(daemon: Stub) -> None:
     daemon.stall_after = 1
-    with client.chat("smollm2", [ChatMessage("user", "hi")]) as answer:
+    with Client(daemon.url).chat("smollm2", [ChatMessage("user", "hi")]) as answer:
         assert next(iter(answer)) == Delta("Hello")
     assert daemon.gone.wait(5)
+
+
+async def test_leaving_a_chat_cancels_it_in_asyncio(daemon: Stub) -> None:
+    daemon.stall_after = 1
+    async with (
+        AsyncClient(daemon.url).chat("smollm2", [ChatMessage("user", "hi")]) as answer,
+        aclosing(aiter(answer)) as deltas,
+    ):
+        assert await anext(deltas) == Delta("Hello")
+    assert await asyncio.to_thread(daemon.gone.wait, 5)
 
 
 def test_one_json_object_instead_of_a_stream() -> None:
@@ -91,7 +114,7 @@ def test_one_json_object_instead_of_a_stream() -> None:
 
 def test_what_is_not_the_answer() -> None:
     lines = [b"Installing llama.cpp", b": keep-alive", b"", b"event: x", b"data: [DONE]", b"junk"]
-    assert list(Answer(lines, "test")) == [Delta(notice="Installing llama.cpp")]
+    assert list(Answer([b"\n".join(lines)], "test")) == [Delta(notice="Installing llama.cpp")]
 
 
 def test_other_choices_are_nobodys() -> None:
@@ -127,4 +150,42 @@ def test_an_error_record_ends_a_pull(client: Client, daemon: Stub) -> None:
 
 def test_logs(client: Client, daemon: Stub) -> None:
     assert b"".join(client.logs()).count(b"\n") == 2
-    assert daemon.requests[0].query == {"follow": "false", "no-engines": "false"}
+    assert daemon.requests[0].query == {}
+    list(client.logs(engines=False, backend="vllm"))
+    assert daemon.requests[1].query == {"no-engines": "true", "backend": "vllm"}
+
+
+def test_who_asks(client: Client, daemon: Stub) -> None:
+    client.version()
+    assert daemon.requests[0].headers["user-agent"] == f"stoker/{__version__}"
+
+
+def test_recorded_requests(client: Client, daemon: Stub) -> None:
+    assert client.requests("smollm2") == []
+    assert daemon.requests[0].query == {"model": "smollm2"}
+    (recorded,) = list(client.follow_requests(include_existing=True))
+    assert recorded[0].records[0].status_code == 200
+    assert daemon.requests[1].query == {"include_existing": "true"}
+    assert daemon.requests[1].headers["accept"] == "text/event-stream"
+
+
+def test_an_archive_is_sent_in_pieces(client: Client, daemon: Stub) -> None:
+    with pytest.raises(DaemonError):  # the stub takes none
+        client.load(iter([b"tar", b"ball"]))
+    assert daemon.requests[0].headers["content-type"] == "application/x-tar"
+
+
+def test_the_two_clients_have_the_same_methods() -> None:
+    """Names, parameters and words; an answer is awaited, an iterator is asynchronous."""
+    names = {name for name in vars(Client) if not name.startswith("_")}
+    assert names == {name for name in vars(AsyncClient) if not name.startswith("_")}
+    for name in names - {"chat"}:
+        here = inspect.signature(getattr(Client, name))
+        there = inspect.signature(getattr(AsyncClient, name))
+        assert here.parameters == there.parameters
+        assert inspect.getdoc(getattr(Client, name)) == inspect.getdoc(getattr(AsyncClient, name))
+        if get_origin(here.return_annotation) is Iterator:
+            assert get_origin(there.return_annotation) is AsyncIterator
+        else:
+            assert here.return_annotation == there.return_annotation
+            assert inspect.iscoroutinefunction(getattr(AsyncClient, name))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stoker import Client
 from stoker.base.errors import InvalidSetting, Unreachable
-from stoker.client import Client
 from stoker.client.endpoint import endpoint_of
 from tests.components.stub_daemon import stub_daemon
 

@@ -33,6 +33,23 @@ SMOLLM2: dict[str, Any] = {
     },
 }
 
+RECORDED: dict[str, Any] = {
+    "count": 1,
+    "model": "smollm2",
+    "config": {},
+    "records": [
+        {
+            "id": f"{ID}_1",
+            "model": "smollm2",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "request": "{}",
+            "status_code": 200,
+            "timestamp": 1742816981,
+        }
+    ],
+}
+
 
 @dataclass(slots=True)
 class Request:
@@ -56,6 +73,7 @@ class Stub:
     configurations: list[dict[str, Any]] = field(default_factory=list)
     answer: list[str] = field(default_factory=lambda: ["Hello", " there"])
     reasoning: list[str] = field(default_factory=list)
+    recorded: list[dict[str, Any]] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     fail: dict[str, tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     """Path -> status, body, headers of a refusal."""
@@ -175,7 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "data": [{"id": model["tags"][0], "object": "model"} for model in stub.models],
             },
         }
-        if request.path == "/logs":
+        if request.path == "/engines/requests":
+            self._requests(request)
+        elif request.path == "/logs":
             self._stream([b"[2026-11-21T00:00:00Z] one\n", b"[2026-11-21T00:00:01Z] two\n"])
         elif request.path.endswith("_configure") and request.method == "POST":
             self._send(202, b"", "text/plain")
@@ -183,6 +203,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(answers[request.path])
         else:
             self._send(404, b"404 page not found\n", "text/plain")
+
+    def _requests(self, request: Request) -> None:
+        if request.headers.get("accept") != "text/event-stream":
+            self._json(self.stub.recorded)
+            return
+        frames = [b'event: connected\ndata: {"status": "connected"}\n\n']
+        frames += [
+            b"event: new_request\ndata: " + json.dumps([entry]).encode() + b"\n\n"
+            for entry in self.stub.recorded or [RECORDED]
+        ]
+        self._stream(frames, "text/event-stream")
 
     def _chat(self, request: Request) -> None:
         if not request.body["messages"]:

@@ -11,17 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.components.daemon import Daemon
+from tests.components.documents import ROOT, blocks
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 COMMAND = re.compile(r"^\$ (?P<command>.+)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
-
-
 def transcript() -> list[tuple[str, str]]:
-    found = chain.from_iterable(COMMAND.finditer(block) for block in blocks("console"))
+    found = chain.from_iterable(COMMAND.finditer(block) for block in blocks("README.md", "console"))
     return [(str(match["command"]), str(match["output"])) for match in found]
 
 
@@ -46,7 +43,7 @@ def test_the_transcript(daemon: Daemon) -> None:
         assert checker.check_output(wanted, done.stdout, options), f"$ {command}\n{done.stdout}"
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", blocks("README.md", "python"))
 def test_the_python(daemon: Daemon, code: str) -> None:
     code = code.replace("12434", str(daemon.port))
     done = subprocess.run(

@@ -11,9 +11,9 @@ from aiohttp import hdrs, web
 
 import stoker
 from stoker.api.health import Health
-from stoker.api.requests import Records
 from stoker.api.views import json_response
 from stoker.wire import manage, ollama, ollama_models
+from stoker.wire.requests import Recorded
 
 _TEXT: Final = {"type": "string"}
 
@@ -87,7 +87,7 @@ _ANSWERS: Final[Mapping[str, Any]] = {
     "GET /version": manage.Version,
     "GET /engines/df": manage.DiskUsage,
     "POST /engines/unload": manage.Unloaded,
-    "GET /engines/requests": list[Records],
+    "GET /engines/requests": list[Recorded],
 }
 
 

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -16,34 +16,12 @@ from stoker.api.errors import status_of
 from stoker.api.views import json_response
 from stoker.gateway.exchange import MAX_RECORDED, Exchange
 from stoker.library import Library
+from stoker.wire.requests import Record, Recorded
 
 _PER_MODEL: Final = 10
 _MODELS: Final = 32
 _WAITING: Final = 100
 """Records a slow follower may be behind; later ones are dropped for it."""
-
-
-class Record(msgspec.Struct, omit_defaults=True):
-    """One request; Docker Model Runner's keys. `timestamp` in unix seconds."""
-
-    id: str
-    model: str
-    method: str
-    url: str
-    request: str
-    response: str = ""
-    error: str = ""
-    timestamp: int = msgspec.field(default_factory=int)
-    status_code: int = msgspec.field(default_factory=int)
-
-
-class Records(msgspec.Struct):
-    """What is kept of one model; `model` is its id."""
-
-    count: int
-    model: str
-    config: dict[str, Any]
-    records: list[Record]
 
 
 class RequestRoutes:
@@ -115,8 +93,8 @@ class RequestRoutes:
             self._followers.discard(queue)
 
 
-def _records(model: str, records: list[Record]) -> Records:
-    return Records(len(records), model, {}, records)
+def _records(model: str, records: list[Record]) -> Recorded:
+    return Recorded(len(records), model, {}, records)
 
 
 def _event(name: str, value: object) -> bytes:

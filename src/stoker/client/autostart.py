@@ -10,6 +10,7 @@ from typing import Final
 
 from stoker.base.errors import StorageError, Unreachable
 from stoker.base.paths import Paths, paths_of
+from stoker.client.call import Request
 from stoker.client.endpoint import Endpoint, endpoint_of
 from stoker.client.running import running
 from stoker.client.transport import Transport
@@ -63,7 +64,7 @@ def _ready(endpoint: Endpoint, patience: float) -> bool:
     if not endpoint.answers():
         return False
     try:
-        Transport(endpoint).call("GET", "/version", timeout=patience)
+        Transport(endpoint).read(Request("GET", "/version", timeout=patience))
     except Unreachable:
         return False
     return True

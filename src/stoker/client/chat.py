@@ -1,13 +1,15 @@
 """A chat answer while it streams in: server-sent events, or one JSON object, become deltas."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import msgspec
 
 from stoker.base.errors import DaemonError, ParseError
-from stoker.client.transport import unwrap_error
+from stoker.client.call import Lines, Request
+from stoker.client.calls.names import engine_route
+from stoker.client.failures import unwrap_error
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
@@ -24,6 +26,7 @@ class ChatRequest(msgspec.Struct, omit_defaults=True):
     messages: list[ChatMessage]
     stream: bool = False
     stream_options: dict[str, bool] | None = None
+    max_tokens: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -65,35 +68,67 @@ class _Chunk(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Chunk)
 
 
-@final
-class Answer:
-    """Iterate over it once; afterwards `usage` and `finish_reason` are known if they were sent."""
+def chat_request(
+    model: str,
+    messages: Sequence[ChatMessage],
+    *,
+    backend: str = "",
+    prefix: str | None = None,
+    max_tokens: int | None = None,
+) -> Request:
+    """A streamed chat. `prefix` comes before `/chat/completions` on servers that are not Stoker."""
+    body = ChatRequest(
+        model=model,
+        messages=[*messages],
+        stream=True,
+        stream_options={"include_usage": True},
+        max_tokens=max_tokens,
+    )
+    return Request(
+        "POST",
+        f"{engine_route(backend, '/v1') if prefix is None else prefix}/chat/completions",
+        body=msgspec.json.encode(body),
+        headers={"Accept": "text/event-stream, application/json"},
+    )
 
-    def __init__(self, lines: Iterable[bytes], origin: str) -> None:
+
+class AnswerDecoder:
+    """Reads an answer. `model`, `usage` and `finish_reason` are known at its end, if sent."""
+
+    def __init__(self, origin: str) -> None:
         self.model = ""
         self.usage: Usage | None = None
         self.finish_reason = ""
-        self._lines = lines
+        self.over = False
+        """Whether the stream said so itself; what may follow is nothing."""
         self._origin = origin
+        self._lines = Lines(origin)
 
-    def __iter__(self) -> Iterator[Delta]:
+    def feed(self, data: bytes) -> Iterator[Delta]:
         """Raises DaemonError when the stream carries an error, ParseError when it makes no sense.
 
         Only the first choice counts: that is all that was asked for.
         """
-        for line in self._lines:
+        yield from self._deltas(self._lines.feed(data))
+
+    def end(self) -> Iterator[Delta]:
+        """The deltas of a last line without newline."""
+        yield from self._deltas(self._lines.end())
+
+    def _deltas(self, lines: Iterable[bytes]) -> Iterator[Delta]:
+        for line in lines:
             body = line.strip()
             # Blank lines end an event, a colon starts a comment, other fields carry nothing here.
-            if not body or body.startswith((b":", b"event:", b"id:", b"retry:")):
+            if self.over or not body or body.startswith((b":", b"event:", b"id:", b"retry:")):
                 continue
             if body.startswith(b"data:"):
                 body = body.removeprefix(b"data:").lstrip()
-                if body == b"[DONE]":
-                    return
+                self.over = body == b"[DONE]"
             elif not body.startswith(b"{"):
                 yield Delta(notice=body.decode("utf-8", "replace"))
                 continue
-            yield from self._chunk(body)
+            if not self.over:
+                yield from self._chunk(body)
 
     def _chunk(self, body: bytes) -> Iterator[Delta]:
         try:
@@ -112,3 +147,38 @@ class Answer:
             part = choice.delta or choice.message
             if part and (part.content or part.reasoning_content):
                 yield Delta(part.content or "", part.reasoning_content or "")
+
+
+@final
+class Answer(AnswerDecoder):
+    """Iterate over it once; afterwards `usage` and `finish_reason` are known if they were sent."""
+
+    def __init__(self, chunks: Iterable[bytes], origin: str) -> None:
+        super().__init__(origin)
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[Delta]:
+        """Raises what `feed` raises, and Unreachable when the daemon goes away."""
+        for data in self._chunks:
+            yield from self.feed(data)
+            if self.over:
+                return
+        yield from self.end()
+
+
+@final
+class AsyncAnswer(AnswerDecoder):
+    """The same for `async for`."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], origin: str) -> None:
+        super().__init__(origin)
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncGenerator[Delta]:
+        async for data in self._chunks:
+            for delta in self.feed(data):
+                yield delta
+            if self.over:
+                return
+        for delta in self.end():
+            yield delta

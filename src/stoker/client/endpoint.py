@@ -33,8 +33,13 @@ class Endpoint:
         """As a URL, without a slash at the end."""
         if self.scheme == "unix":
             return f"unix://{self.path}"
+        return f"{self.authority}{self.path}"
+
+    @property
+    def authority(self) -> str:
+        """Scheme, host and port of a URL; a unix socket has none."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def may_start(self) -> bool:
@@ -76,6 +81,13 @@ def endpoint_of(environ: Mapping[str, str] | None = None) -> Endpoint:
     if own.exists() or env.get("STOKER_HOME"):
         return Endpoint("unix", path=str(own))
     return Endpoint("http", host="127.0.0.1", port=DEFAULT_PORT)
+
+
+def endpoint_for(given: Endpoint | str | None) -> Endpoint:
+    """What a program names: an endpoint, its text, or nothing for `endpoint_of`'s."""
+    if isinstance(given, str):
+        return parse_endpoint(given, origin="endpoint")
+    return given or endpoint_of()
 
 
 def parse_endpoint(text: str, *, origin: str, tls: bool = False) -> Endpoint:

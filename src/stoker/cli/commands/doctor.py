@@ -6,7 +6,6 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import doing, printable
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
-from stoker.client.memory import Memory
 
 _SIGNS: Final = {"ok": "+", "note": "-", "problem": "!"}
 
@@ -22,7 +21,7 @@ def arguments(parser: cli.Parser) -> None:
 
 def run(options: Options, session: Session) -> int:
     with doing("Failed to examine this machine"):
-        found = Memory(session.client()).doctor()
+        found = session.client().doctor()
     if options.json:
         put_json(found)
         return 0

@@ -15,7 +15,7 @@ from stoker.cli.commands.serve import add_listen_flags
 from stoker.cli.errors import doing, say
 from stoker.cli.output import put
 from stoker.cli.session import Session
-from stoker.client.runners import Runners
+from stoker.client.client import Client
 
 _BUILD: Final = "llama.cpp"
 
@@ -55,7 +55,7 @@ def run(options: Options, session: Session) -> int:
     if not backend:
         return runner.run(options, session)
     fresh = options.command == "restart-runner"
-    client = Runners(session.client())
+    client = session.client()
     with doing(f"Failed to install {backend}"), _cancelling(client, backend):
         records = client.install(backend, gpu=options.gpu or "auto", fresh=fresh)
         if options.json:
@@ -68,12 +68,12 @@ def run(options: Options, session: Session) -> int:
 
 
 @contextmanager
-def _cancelling(client: Runners, backend: str) -> Iterator[None]:
+def _cancelling(client: Client, backend: str) -> Iterator[None]:
     """Ctrl-C ends the installation, which would otherwise go on in the service."""
     try:
         yield
     except KeyboardInterrupt:
         with suppress(StokerError):  # it has just ended by itself
-            client.cancel(backend)
+            client.cancel_install(backend)
         say("cancelled; a further installation goes on where this one stopped")
         raise

@@ -9,7 +9,6 @@ from stoker.cli.errors import doing, printable
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
 from stoker.cli.transfer import hub_token
-from stoker.client.memory import Memory
 from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
 _WIDTH: Final = 40
@@ -39,8 +38,7 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     name = options.words[0]
     with doing(f"Failed to plan {name}"):
-        memory = Memory(session.client())
-        plan = memory.plan(
+        plan = session.client().plan(
             name,
             context_size=options.context_size,
             mode=options.mode,

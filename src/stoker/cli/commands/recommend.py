@@ -7,7 +7,6 @@ from stoker.cli.names import shown
 from stoker.cli.output import put, put_json, table
 from stoker.cli.session import Session
 from stoker.cli.transfer import hub_token
-from stoker.client.memory import Memory
 from stoker.wire.plan import Choice
 
 
@@ -27,7 +26,7 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     name = options.words[0] if options.words else ""
     with doing("Failed to recommend anything"):
-        choices = Memory(session.client()).recommend(name, token=hub_token(name))
+        choices = session.client().recommend(name, token=hub_token(name))
     if options.json:
         put_json(choices)
         return 0

@@ -12,7 +12,6 @@ from stoker.cli.errors import FAILED, OK, say
 from stoker.cli.output import age, put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
-from stoker.client.runners import Runners
 from stoker.client.running import running
 from stoker.wire.runners import EngineBuild
 
@@ -91,7 +90,7 @@ def _rank(status: str) -> int:
 def _builds(client: Client) -> list[EngineBuild]:
     """All installed builds; none where the server does not know the word."""
     try:
-        return Runners(client).builds()
+        return client.builds()
     except DaemonError:
         return []
 

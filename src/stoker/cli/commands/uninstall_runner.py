@@ -5,7 +5,7 @@ from stoker.cli.commands import runner
 from stoker.cli.errors import UsageError, doing
 from stoker.cli.output import put
 from stoker.cli.session import Session
-from stoker.client.runners import Runners
+from stoker.client.client import Client
 
 
 class Options(runner.Options):
@@ -28,21 +28,21 @@ def arguments(parser: cli.Parser) -> None:
 
 def run(options: Options, session: Session) -> int:
     if options.backend:
-        _remove(Runners(session.client()), options.backend, options.gpu)
+        _remove(session.client(), options.backend, options.gpu)
         return 0
     if options.gpu:
         raise UsageError("--gpu goes with --backend: which engine's builds are meant?")
     if options.images or options.models:
         client = session.client()
         for backend in client.status() if options.images else ():
-            _remove(Runners(client), backend)
+            _remove(client, backend)
         if options.models:
             with doing("Failed to remove models"):
                 client.purge()
     return runner.run(options, session)
 
 
-def _remove(runners: Runners, backend: str, gpu: str = "") -> None:
+def _remove(client: Client, backend: str, gpu: str = "") -> None:
     with doing(f"Failed to uninstall {backend}"):
-        runners.uninstall(backend, gpu=gpu)
+        client.uninstall(backend, gpu=gpu)
     put(f"Uninstalled {backend} backend{f' (--gpu {gpu})' if gpu else ''}\n")

@@ -7,7 +7,6 @@ from stoker.cli.errors import doing
 from stoker.cli.names import shown
 from stoker.cli.output import put, put_json, table
 from stoker.cli.session import Session
-from stoker.client.memory import Memory
 from stoker.wire.plan import Happening
 
 
@@ -22,7 +21,7 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     name = options.words[0] if options.words else ""
     with doing("Failed to ask why"):
-        entries = Memory(session.client()).why(name)
+        entries = session.client().why(name)
     if options.json:
         put_json(entries)
     elif entries:

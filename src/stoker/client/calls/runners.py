@@ -1,0 +1,132 @@
+"""Calls about what runs, with which settings, and on which engines."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from stoker.client.call import (
+    Call,
+    Chunks,
+    Feed,
+    Records,
+    Request,
+    ask,
+    events_of,
+    get,
+    given,
+    json_of,
+    nothing,
+)
+from stoker.client.calls.names import engine_route
+from stoker.client.chat import ChatRequest
+from stoker.wire.manage import (
+    Configure,
+    Configured,
+    DiskUsage,
+    Progress,
+    Runner,
+    Unload,
+    Unloaded,
+    Version,
+)
+from stoker.wire.requests import Recorded
+from stoker.wire.runners import Backend, EngineBuild, InstallBackend, UninstallBackend, Uninstalled
+
+
+def ps() -> Call[list[Runner]]:
+    """What is loaded or loading."""
+    return get("/engines/ps", list[Runner])
+
+
+def df() -> Call[DiskUsage]:
+    """Bytes on disk."""
+    return get("/engines/df", DiskUsage)
+
+
+def status() -> Call[dict[str, str]]:
+    """Engine name to `Running`, `Error`, `Not Installed` or `Installing`, maybe `: detail`."""
+    return get("/engines/status", dict[str, str])
+
+
+def version() -> Call[str]:
+    """The daemon's version."""
+    read = json_of(Version)
+    return ask("GET", "/version", lambda body, origin: read(body, origin).version)
+
+
+def preload(model: str, *, backend: str = "") -> Call[None]:
+    """Load a model and wait until it can answer."""
+    body = msgspec.json.encode(ChatRequest(model=model, messages=[]))
+    route = engine_route(backend, "/v1/chat/completions")
+    return Call(Request("POST", route, body=body, headers={"X-Preload-Only": "true"}), nothing)
+
+
+def unload(models: Sequence[str] = (), *, backend: str = "", everything: bool = False) -> Call[int]:
+    """Stop idle runners; how many were stopped."""
+    read = json_of(Unloaded)
+    return ask(
+        "POST",
+        "/engines/unload",
+        lambda body, origin: read(body, origin).unloaded_runners,
+        body=Unload(all=everything, backend=backend, models=[*models]),
+    )
+
+
+def configure(settings: Configure, *, backend: str = "") -> Call[None]:
+    """Replace the run settings of `settings.model`; they count from its next load on."""
+    return ask("POST", engine_route(backend, "/_configure"), nothing, body=settings)
+
+
+def configurations(model: str = "") -> Call[list[Configured]]:
+    """What `configure` set, for one model or for all."""
+    return get("/engines/_configure", list[Configured], {"model": model})
+
+
+def requests(model: str = "") -> Call[list[Recorded]]:
+    """The last requests of one model or of all; empty unless the daemon records them."""
+    return get("/engines/requests", list[Recorded], {"model": model})
+
+
+def follow_requests(model: str = "", *, include_existing: bool = False) -> Feed[list[Recorded]]:
+    """Requests as they finish, after those that were kept when `include_existing`."""
+    query = given({"model": model, "include_existing": include_existing})
+    request = Request("GET", "/engines/requests", query, headers={"Accept": "text/event-stream"})
+    return Feed(request, events_of(list[Recorded], "existing_request", "new_request"))
+
+
+def logs(*, follow: bool = False, engines: bool = True, backend: str = "") -> Feed[bytes]:
+    """The daemon's log as it is stored; with `follow` it never ends by itself.
+
+    `engines` False leaves out what engines wrote, `backend` all but that one engine.
+    """
+    query = given({"follow": follow, "no-engines": not engines, "backend": backend})
+    return Feed(Request("GET", "/logs", query), Chunks)
+
+
+def builds() -> Call[list[EngineBuild]]:
+    """All installed builds of engines; the active one of each engine comes first."""
+    return get("/engines/builds", list[EngineBuild])
+
+
+def install(backend: str, *, gpu: str = "auto", fresh: bool = False) -> Feed[Progress]:
+    """Install an engine; the last record has type `success`. `fresh` makes it anew."""
+    body = InstallBackend(backend=backend, gpu=gpu, fresh=fresh, stream=True)
+    request = Request("POST", "/engines/install-backend", body=msgspec.json.encode(body))
+    return Feed(request, Records)
+
+
+def cancel_install(backend: str) -> Call[None]:
+    """End a running installation."""
+    return ask("POST", "/engines/install-backend/cancel", nothing, body=Backend(backend))
+
+
+def uninstall(backend: str, *, gpu: str = "") -> Call[int]:
+    """Remove an engine's builds, or only those for a kind of GPU; how many there were."""
+    read = json_of(Uninstalled)
+    return ask(
+        "POST",
+        "/engines/uninstall-backend",
+        lambda body, origin: read(body, origin).builds,
+        body=UninstallBackend(backend, gpu),
+        timeout=None,  # gigabytes in a hundred thousand files
+    )

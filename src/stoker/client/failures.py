@@ -1,0 +1,69 @@
+"""What goes wrong between a client and the daemon, in our errors' words. No I/O.
+
+`Unreachable`: no connection, or it broke. `DaemonError`: the daemon said no.
+"""
+
+import json
+from collections.abc import Callable
+from http.client import responses
+from typing import Any, Final
+
+from stoker.base.errors import DaemonError, Unreachable
+from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER
+
+MAX_ERROR: Final = 64 * 1024
+"""Bytes of a refusal that are read."""
+
+
+def refusal(
+    status: int, header: Callable[[str], str | None], body: bytes, origin: str
+) -> DaemonError:
+    """A daemon's answer of 400 and above. `header` finds a name in any case."""
+    message, code = unwrap_error(body.decode("utf-8", "replace"))
+    hint = header(ERROR_HINT_HEADER)
+    if hint:
+        # On OpenAI routes the hint is also part of the message, for clients that show only that.
+        message = message.removesuffix(f" ({hint})")
+    return DaemonError(
+        message or f"the daemon answered {status} {responses.get(status, '')}".rstrip(),
+        origin=origin,
+        status=status,
+        remote_code=header(ERROR_CODE_HEADER) or code,
+        hint=hint,
+    )
+
+
+def unwrap_error(text: str) -> tuple[str, str]:
+    """Message and code out of an OpenAI or Ollama error envelope, or out of plain text."""
+    try:
+        value: Any = json.loads(text)
+    except ValueError:
+        return text.strip(), ""
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(error, str):
+        return error, ""
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return error["message"], str(error.get("code") or "")
+    return text.strip(), ""
+
+
+def not_running(origin: str) -> Unreachable:
+    """Nobody listens there."""
+    text = f"Stoker is not running: nothing answers at {origin}"
+    return Unreachable(text, origin=origin, hint="start it with: stoker serve")
+
+
+def too_slow(origin: str, seconds: float) -> Unreachable:
+    """Nothing came for that long."""
+    return Unreachable(f"no answer from {origin} within {seconds:g} s", origin=origin)
+
+
+def cut_off(origin: str) -> Unreachable:
+    """The daemon went away, or spoke no HTTP."""
+    text = f"{origin} closed the connection in the middle of an answer"
+    return Unreachable(text, origin=origin, hint="what happened there: stoker logs")
+
+
+def connection_failed(error: Exception, origin: str) -> Unreachable:
+    """Anything else between here and there."""
+    return Unreachable(f"the connection to {origin} failed: {error}", origin=origin)
