@@ -1,14 +1,24 @@
 """The program run in this process against a stub daemon, with its output kept apart."""
 
 import io
+import json
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
+from stoker.base.paths import paths_of
 from stoker.cli.main import run
+from stoker.client.running import running
+from tests.components.daemon import free_port
 from tests.components.stub_daemon import SMOLLM2, Stub, stub_daemon
 
 
@@ -22,6 +32,7 @@ class Outcome:
 
 
 Stoker = Callable[..., Outcome]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +67,34 @@ def stoker(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Outcome(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A data directory for a daemon of its own, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="st", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name).resolve()
+        found = running(paths_of({"STOKER_HOME": name}))
+        if found is not None:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(found.pid)
+                os.kill(found.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+@pytest.fixture
+def stoker_process(home: Path) -> Run:
+    """The program as a process of its own, allowed to start a daemon."""
+    paths_of({"STOKER_HOME": str(home)}).runner.write_text(json.dumps({"port": free_port()}))
+
+    def run_process(
+        *argv: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        own = {**os.environ, "STOKER_HOME": str(home), **(env or {})}
+        del own["MODEL_RUNNER_NO_AUTO_INSTALL"]
+        command = [sys.executable, "-m", "stoker.cli.main", *argv]
+        return subprocess.run(
+            command, env=own, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run_process

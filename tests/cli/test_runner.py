@@ -1,56 +1,15 @@
 """The daemon in the background: the real one, started and stopped by the real commands."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
 
 from stoker.base.paths import paths_of
 from stoker.client.running import running
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="st", dir="/tmp", ignore_cleanup_errors=True) as name:
-        yield Path(name).resolve()
-        found = running(paths_of({"STOKER_HOME": name}))
-        if found is not None:
-            with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(found.pid)
-                os.kill(found.pid, signal.SIGKILL)
-                process.wait(10)
-
-
-@pytest.fixture
-def stoker_process(home: Path) -> Run:
-    """The program as a process of its own, allowed to start a daemon."""
-    env = {**os.environ, "STOKER_HOME": str(home), "MODEL_RUNNER_PORT": str(free_port())}
-    del env["MODEL_RUNNER_NO_AUTO_INSTALL"]
-
-    def run(*argv: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "stoker.cli.main", *argv]
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    return run
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+from tests.cli.conftest import Run
+from tests.components.daemon import free_port
 
 
 def test_start_restart_stop(stoker_process: Run, home: Path) -> None:
@@ -78,6 +37,53 @@ def test_a_command_starts_what_it_needs(stoker_process: Run, home: Path) -> None
     assert listed.stderr == ""
     assert running(paths_of({"STOKER_HOME": str(home)})) is not None
     assert stoker_process("stop-runner").stdout == "Stopped\n"
+
+
+def test_what_it_was_told_holds_until_told_otherwise(stoker_process: Run, home: Path) -> None:
+    port, other = str(free_port()), str(free_port())
+    assert stoker_process("start-runner", "--port", port).returncode == 0
+    same = stoker_process("start-runner", "--port", port, "--host", "127.0.0.1", "--do-not-track")
+    assert same.stdout == f"Already running at http://127.0.0.1:{port}\n", same.stderr
+    moved = stoker_process("start-runner", "--port", other)
+    assert moved.returncode == 1
+    assert "it is running already, with another port" in moved.stderr
+    assert f"hint: stoker restart-runner --port {other}" in moved.stderr
+    assert stoker_process("stop-runner").returncode == 0
+    # Started by a command that says nothing about ports, in a shell that knows none.
+    assert stoker_process("list").returncode == 0
+    status = json.loads(stoker_process("status", "--json").stdout)
+    assert status["endpoint"] == f"http://127.0.0.1:{port}/v1/"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = str(listener.getsockname()[1])
+        assert stoker_process("restart-runner", "--port", taken).returncode == 1
+    again = stoker_process("start-runner")
+    assert again.stdout == f"Running at http://127.0.0.1:{port}\n", again.stderr
+    assert stoker_process("stop-runner").returncode == 0
+    paths_of({"STOKER_HOME": str(home)}).runner.write_text("[]")
+    damaged = stoker_process("start-runner")
+    assert "runner.json is damaged" in damaged.stderr
+    assert "hint: remove it" in damaged.stderr
+
+
+def test_an_engine_that_must_be_there(stoker_process: Run) -> None:
+    started = stoker_process("start-runner", "--backend", "llama.cpp", "--gpu", "none")
+    assert started.stdout.splitlines()[1] == "llama.cpp: running llama.cpp version: b11549"
+    missing = stoker_process("start-runner", "--backend", "vllm")
+    assert missing.returncode == 1
+    assert "error: vllm is not installed" in missing.stderr
+    assert "hint: stoker install-runner --backend vllm" in missing.stderr
+    unknown = stoker_process("restart-runner", "--backend", "tgi")
+    assert "unknown backend: 'tgi'" in unknown.stderr
+    assert stoker_process("run", "pilot", "hi").returncode == 0
+    assert stoker_process("stop-runner", "--backend", "llama.cpp").stdout == (
+        "Unloaded 1 model(s).\n"
+    )
+    vulkan = stoker_process("restart-runner", "--gpu", "vulkan")
+    assert vulkan.returncode == 0
+    assert "note: no engine has a build for --gpu vulkan" in vulkan.stderr
+    wrong = stoker_process("restart-runner", "--gpu", "quantum")
+    assert "gpu cannot be 'quantum'; it must be one of auto, none, cuda" in wrong.stderr
+    assert stoker_process("stop-runner", "--models").stdout.endswith("Stopped\n")
 
 
 def test_a_taken_port_is_said_in_one_line(stoker_process: Run) -> None:

@@ -49,6 +49,15 @@ def test_the_last_installed_runs(builds: Builds) -> None:
     assert build.source == "vulkan"
 
 
+def test_a_kind_of_gpu_is_preferred(builds: Builds, tmp_path: Path) -> None:
+    native, vulkan = made(builds, "native"), made(builds, "vulkan")
+    newest = made(builds, "native")
+    root = tmp_path / "engines"
+    assert Builds(root, gpu="vulkan").usable("llama.cpp") == (vulkan, newest, native)
+    assert Builds(root, gpu="cuda").usable("llama.cpp") == (newest, vulkan, native)
+    assert Builds(root, gpu="none").usable("llama.cpp") == (newest, native)
+
+
 def test_one_kind_of_gpu_is_removed_alone(builds: Builds) -> None:
     native, vulkan = made(builds, "native"), made(builds, "vulkan")
     assert (native.gpu, vulkan.gpu) == ("none", "vulkan")

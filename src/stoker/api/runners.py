@@ -12,6 +12,7 @@ from stoker.api.progress import stream_progress
 from stoker.api.views import json_response
 from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
 from stoker.distribution.jobs import Job, Jobs
+from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
 from stoker.engines.spec import Engine
 from stoker.engines.workshop import Workshop
@@ -108,9 +109,19 @@ class RunnerRoutes:
             # What is idle starts again with the new build; what answers goes on with the old one.
             self._stop_runners(asked.backend)
             name = f"{build.manifest.version} ({build.manifest.variant})"
-            notify(Progress("success", f"{asked.backend} {name} installed"))
+            notify(Progress("success", f"{asked.backend} {name} installed{self._unused(build)}"))
 
         return work
+
+    def _unused(self, new: InstalledBuild) -> str:
+        """Words for a build that is not the one to run now."""
+        current = self._engines[new.manifest.engine].build()
+        if current is None or current.source == new.manifest.variant:
+            return ""
+        return (
+            f"; {current.source} stays in use, which comes before it"
+            f" (to change that: stoker restart-runner --gpu {new.gpu})"
+        )
 
     def _stop_runners(self, engine: str) -> int:
         """Stop idle runners of an engine; how many are busy."""
@@ -139,6 +150,7 @@ class RunnerRoutes:
             row.made = _iso(mine.made)
             row.retired = mine.retired
             row.path = str(build.directory)
+            row.gpu = build.gpu
             rows.append(row)
         if running and not any(row.active for row in rows):
             rows.append(wire.EngineBuild(name, *running, active=True))

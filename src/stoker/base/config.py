@@ -1,19 +1,21 @@
-"""The daemon's configuration: defaults < file < environment < flags. Each value knows its origin.
+"""The daemon's configuration; each value knows its origin.
 
-The file is `config.toml` in the configuration directory; the environment variables are Docker
-Model Runner's where it has one.
+Defaults < file < what `start-runner` was told < environment < flags. The file is `config.toml` in
+the configuration directory; the environment variables are Docker Model Runner's where it has one.
 """
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import InvalidSetting
+from stoker.base.remembered import read_remembered
 
 DEFAULT_PORT: Final = 12434
+GPUS: Final = ("auto", "none", "cuda", "rocm", "vulkan", "metal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Config:
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
     be.
+    `gpu`: the kind whose builds of engines are preferred; `none` keeps models off GPUs.
     """
 
     host: str
@@ -50,6 +53,7 @@ class Config:
     write_timeout: float
     body_timeout: float
     body_rate: int
+    gpu: str
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
 
@@ -87,6 +91,12 @@ def _level(value: object) -> str:
     if level not in ("debug", "info", "warning", "warn", "error"):
         raise ValueError("one of debug, info, warning, error")
     return "warning" if level == "warn" else level
+
+
+def _gpu(value: object) -> str:
+    if value not in GPUS:
+        raise ValueError(f"one of {', '.join(GPUS)}")
+    return str(value)
 
 
 def _bytes(value: object) -> int:
@@ -152,13 +162,21 @@ _KEYS: Final = (
     _Key("write_timeout", 60.0, _seconds, ("STOKER_WRITE_TIMEOUT",)),
     _Key("body_timeout", 30.0, _seconds, ("STOKER_BODY_TIMEOUT",)),
     _Key("body_rate", 4096, _rate, ("STOKER_BODY_RATE",)),
+    _Key("gpu", "auto", _gpu, ("STOKER_GPU",)),
 )
 
 
-def load_config(directory: Path, environ: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+def load_config(
+    directory: Path,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    *,
+    remembered: Path | None = None,
+) -> Config:
     """Read the layers and check every value. Raises InvalidSetting naming value and origin.
 
-    `flags` holds only what was given on the command line.
+    `flags` holds only what was given on the command line; `remembered` is the file of
+    `base/remembered`.
     """
     path = directory / "config.toml"
     file = _read(path)
@@ -168,7 +186,9 @@ def load_config(directory: Path, environ: Mapping[str, str], flags: Mapping[str,
         raise InvalidSetting(
             f"{path}: unknown setting {unknown[0]!r}", hint=f"known settings: {known}"
         )
-    chosen = {key.name: _choose(key, path, file, environ, flags) for key in _KEYS}
+    told = read_remembered(remembered) if remembered else {}
+    layers = ((str(path), file), (str(remembered), told))
+    chosen = {key.name: _choose(key, layers, environ, flags) for key in _KEYS}
     values = {name: setting.value for name, setting in chosen.items()}
     origins = {name: setting.origin for name, setting in chosen.items()}
     return Config(**values, origins=origins)  # type: ignore[arg-type]  # converted per key
@@ -187,14 +207,14 @@ def _read(path: Path) -> dict[str, object]:
 
 def _choose(
     key: _Key,
-    path: Path,
-    file: Mapping[str, object],
+    files: Sequence[tuple[str, Mapping[str, object]]],
     environ: Mapping[str, str],
     flags: Mapping[str, object],
 ) -> Setting:
     value, origin = key.default, "default"
-    if key.name in file:
-        value, origin = file[key.name], str(path)
+    for path, file in files:
+        if key.name in file:
+            value, origin = file[key.name], path
     for variable in key.variables:
         if environ.get(variable):
             value, origin = environ[variable], variable

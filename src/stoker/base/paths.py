@@ -44,6 +44,11 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def runner(self) -> Path:
+        """What `start-runner` was told, see `base/remembered`."""
+        return self.data / "runner.json"
+
+    @property
     def history(self) -> Path:
         """Lines typed in the interactive chat."""
         return self.data / "history"

@@ -21,9 +21,9 @@ class Session:
         wanted = start and endpoint.may_start and not os.environ.get("MODEL_RUNNER_NO_AUTO_INSTALL")
         if wanted and not endpoint.answers():
             # subprocess costs 10 ms and is needed once a day.
-            from stoker.client.autostart import start_daemon  # noqa: PLC0415
+            from stoker.client.service import bring_up  # noqa: PLC0415
 
             if self.debug:
                 say("starting the daemon")
-            endpoint = start_daemon()
+            endpoint = bring_up()
         return Client(endpoint)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,23 @@ _HERE: Final = "this machine"
 _MAX_LOG: Final = 16 * 1024 * 1024
 
 
+def await_daemon(begin: Callable[[], None]) -> Endpoint:
+    """Have somebody else start the daemon and wait until it answers.
+
+    Raises Unreachable with its last words, and what `begin` raises.
+    """
+    log = log_file(paths_of())
+    began = _prepare(log)
+    begin()
+    deadline = time.monotonic() + START_TIMEOUT
+    while (now := time.monotonic()) < deadline and not _last_words(log, began):
+        endpoint = endpoint_of()
+        if _ready(endpoint, deadline - now):
+            return endpoint
+        time.sleep(_POLL)
+    raise _failed(None, log, began)
+
+
 def start_daemon(
     arguments: Sequence[str] = (),
     *,
@@ -43,7 +60,7 @@ def start_daemon(
     paths = paths_of(env)
     log = log_file(paths)
     began = _prepare(log)
-    child = _spawn([*command, *arguments], log, _absolute(env, paths))
+    child = _spawn([*command, *arguments], log, absolute(env, paths))
     deadline = time.monotonic() + START_TIMEOUT
     left: float | None = None
     while (now := time.monotonic()) < deadline:
@@ -56,7 +73,7 @@ def start_daemon(
             if now - left > _GRACE and (winner is None or winner.pid == child.pid):
                 break
         time.sleep(_POLL)
-    raise _failed(child, log, began)
+    raise _failed(child.poll(), log, began)
 
 
 def _ready(endpoint: Endpoint, patience: float) -> bool:
@@ -113,18 +130,24 @@ def _spawn(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess
         )
 
 
-def _absolute(env: Mapping[str, str], paths: Paths) -> dict[str, str]:
+def absolute(env: Mapping[str, str], paths: Paths) -> dict[str, str]:
     """The environment with its directories made absolute: the daemon works in another directory."""
     fixed = {"STOKER_HOME": str(paths.data), "MODELS_PATH": str(paths.models)}
     return {**env, **{name: value for name, value in fixed.items() if env.get(name)}}
 
 
-def _failed(child: subprocess.Popen[bytes], log: Path, began: int) -> Unreachable:
-    code = child.poll()
+def _last_words(log: Path, began: int) -> list[str]:
+    """The reasons that a daemon gave for leaving, from that byte on."""
+    tail = log_tail(log, since=began)
+    return [line.removeprefix("error: ") for line in tail if line.startswith("error: ")]
+
+
+def _failed(code: int | None, log: Path, began: int) -> Unreachable:
+    """`code` is its exit code, None when it lives or nobody knows."""
     tail = log_tail(log, since=began)
     # The daemon's own last words, when it could choose them, are better than anything we know.
-    said = [line.removeprefix("error: ") for line in tail if line.startswith("error: ")]
-    if code is not None and said:
+    said = _last_words(log, began)
+    if said:
         advice = [line.removeprefix("hint: ") for line in tail if line.startswith("hint: ")]
         hint = advice[-1] if advice else None
         return Unreachable(f"the daemon did not start: {said[-1]}", origin=_HERE, hint=hint)

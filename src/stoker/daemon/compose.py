@@ -63,6 +63,7 @@ from stoker.library.remote import RemoteModels
 from stoker.library.settings import SettingsStore
 from stoker.observe.logs import SERVICE_LOG, EngineLog, engine_log_file
 from stoker.observe.metrics import Metrics
+from stoker.planner.devices import Device
 from stoker.planner.estimate import Options
 from stoker.planner.spec import ModelSpec
 from stoker.registry.client import RegistryClient
@@ -94,9 +95,10 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     environ = _environ(config)
     room = Room(paths.run)
     budget = config.memory_budget or int(usable_memory() * _SHARE)
-    builds = Builds(paths.engines)
-    engines = known_engines(environ, builds=builds, threads=usable_cores())
-    devices = EngineDevices(partial(find_program, environ, builds))
+    builds = Builds(paths.engines, gpu=config.gpu)
+    gpus = config.gpu != "none"
+    engines = known_engines(environ, builds=builds, threads=usable_cores(), gpus=gpus)
+    devices = EngineDevices(partial(find_program, environ, builds)) if gpus else _no_devices
     facts = FactsReader()
     measured = MeasuredStore(paths.settings.with_name("measured.json"))
 
@@ -213,6 +215,10 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             yield Daemon(app, scheduler)
     finally:
         engine_log.close()
+
+
+async def _no_devices() -> tuple[Device, ...]:
+    return ()
 
 
 def _environ(config: Config) -> dict[str, str]:

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["MODELS_PATH"] = given.pop("models_path")
     paths = paths_of()
     try:
-        config = load_config(paths.config, os.environ, given)
+        config = load_config(paths.config, os.environ, given, remembered=paths.runner)
         set_up_logging(paths.logs, level=config.log_level, foreground=foreground)
         _run(config, paths)
     except StokerError as error:
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stoker serve", description="Run the Stoker daemon.")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 12434)")
+    parser.add_argument("--gpu", help="kind of GPU whose builds are preferred (default auto)")
     parser.add_argument("--models-path", help="directory of the model store")
     parser.add_argument("--log-level", help="debug, info, warning or error (default info)")
     parser.add_argument(

@@ -71,10 +71,16 @@ class InstalledBuild:
 
 @final
 class Builds:
-    """The builds under one directory. One daemon owns it; reading needs no lock."""
+    """The builds under one directory. One daemon owns it; reading needs no lock.
 
-    def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
+    `gpu`: prefer builds for that kind; `auto` has no preference, `none` uses no build for a GPU.
+    """
+
+    def __init__(
+        self, root: Path, *, gpu: str = "auto", clock: Callable[[], float] = time.time
+    ) -> None:
         self._root = root
+        self._gpu = gpu
         self._clock = clock
         self.changes = 0
         """Grows whenever another build may be the preferred one."""
@@ -91,7 +97,10 @@ class Builds:
 
     def usable(self, engine: str, requirement: str = "") -> tuple[InstalledBuild, ...]:
         """Those that `command` may use, the preferred one first: the last that was installed."""
-        return tuple(build for build in self.all(engine) if build.serves(requirement))
+        found = [build for build in self.all(engine) if build.serves(requirement)]
+        if self._gpu == "none":
+            return tuple(build for build in found if build.gpu == "none")
+        return tuple(sorted(found, key=lambda build: build.gpu != self._gpu))
 
     def staging(self, engine: str, variant: str) -> Path:
         """The path for a new build, nothing there; what a broken attempt left is removed.

@@ -37,6 +37,7 @@ class LlamaCpp:
     `environ` is where the program is looked up and what engines may inherit from; the process's
     own when None. `threads`: how many CPU cores a model may use; llama.cpp counts them itself when
     None, but does not see a container's CPU quota. `program`: use this one and look for no other.
+    `gpus` False keeps models off GPUs, whatever the build can do.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class LlamaCpp:
         threads: int | None = None,
         builds: Builds | None = None,
         program: Program | None = None,
+        gpus: bool = True,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._threads = threads
         self._builds = builds
         self._program = program
+        self._gpus = gpus
 
     @property
     def name(self) -> str:
@@ -82,6 +85,8 @@ class LlamaCpp:
         threads = 1 if model.weights_size < _SMALL_MODEL else self._threads
         if threads:
             arguments += ["--threads", str(threads)]
+        if not self._gpus:
+            arguments += ["--device", "none"]
         arguments += engine_flags(settings.runtime_flags, engine=self.name)
         return Command(
             argv=(*program.argv, *arguments),

@@ -11,15 +11,19 @@ from stoker.planner.spec import Format
 
 
 def known_engines(
-    environ: Mapping[str, str], *, builds: Builds | None = None, threads: int | None = None
+    environ: Mapping[str, str],
+    *,
+    builds: Builds | None = None,
+    threads: int | None = None,
+    gpus: bool = True,
 ) -> Mapping[str, Engine]:
     """One of each, by name, in order of preference for a format that several read.
 
     `environ` is where they look for programs and settings, `builds` what was installed; `threads`
-    bounds the CPU cores of one model.
+    bounds the CPU cores of one model; `gpus` False keeps llama.cpp's models off them.
     """
     engines: tuple[Engine, ...] = (
-        LlamaCpp(environ, threads=threads, builds=builds),
+        LlamaCpp(environ, threads=threads, builds=builds, gpus=gpus),
         Vllm(environ, builds=builds),
     )
     return MappingProxyType({engine.name: engine for engine in engines})

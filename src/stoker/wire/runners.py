@@ -37,7 +37,10 @@ class Uninstalled(msgspec.Struct):
 
 
 class EngineBuild(msgspec.Struct, omit_defaults=True):
-    """One entry of `GET /engines/builds`. `active`: the one that a model loaded now would get."""
+    """One entry of `GET /engines/builds`. `active`: the one that a model loaded now would get.
+
+    `gpu`: the kind it was made for, empty for what was not made by `install-runner`.
+    """
 
     backend: str
     version: str
@@ -46,3 +49,4 @@ class EngineBuild(msgspec.Struct, omit_defaults=True):
     made: str = ""
     retired: str = ""
     path: str = ""
+    gpu: str = ""

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from stoker.base.errors import StokerError
+from stoker.cli import background, steps
 from stoker.cli import parser as cli
-from stoker.cli import steps
-from stoker.cli.commands import runner
+from stoker.cli.commands.runner import told
 from stoker.cli.commands.serve import add_listen_flags
 from stoker.cli.errors import doing, say
 from stoker.cli.output import put
@@ -20,17 +20,19 @@ from stoker.client.client import Client
 _BUILD: Final = "llama.cpp"
 
 
-class Options(runner.Options):
+class Options(cli.Options):
+    fresh: bool
     backend: str
     gpu: str
+    host: str | None
+    port: int | None
+    service: bool
     json: bool
     do_not_track: bool
 
 
 def arguments(parser: cli.Parser) -> None:
-    again = parser.command.name == "reinstall-runner"
-    # What `start-runner` and `restart-runner` do, when no engine is named.
-    parser.set_defaults(command="restart-runner" if again else "start-runner")
+    parser.set_defaults(fresh=parser.command.name == "reinstall-runner")
     parser.flag("--backend", default="", value="NAME", help="llama.cpp or vllm")
     parser.flag(
         "--gpu",
@@ -39,6 +41,7 @@ def arguments(parser: cli.Parser) -> None:
         help="none, auto, cuda, rocm, vulkan or metal (auto)",
     )
     add_listen_flags(parser)
+    parser.switch("--service", help="have systemd or launchd start it at each login")
     parser.switch("--json", help="print progress as JSON lines")
     parser.switch("--do-not-track", help="nothing is tracked; for scripts made for docker model")
     parser.epilog = (
@@ -53,11 +56,13 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     backend = options.backend or (_BUILD if options.gpu else "")
     if not backend:
-        return runner.run(options, session)
-    fresh = options.command == "restart-runner"
+        _run_daemon(options)
+        return 0
+    if options.service or options.host or options.port is not None:
+        _run_daemon(options)
     client = session.client()
     with doing(f"Failed to install {backend}"), _cancelling(client, backend):
-        records = client.install(backend, gpu=options.gpu or "auto", fresh=fresh)
+        records = client.install(backend, gpu=options.gpu or "auto", fresh=options.fresh)
         if options.json:
             for record in records:
                 put(msgspec.json.encode(record).decode() + "\n")
@@ -65,6 +70,17 @@ def run(options: Options, session: Session) -> int:
         else:
             put(steps.show(records) + "\n")
     return 0
+
+
+def _run_daemon(options: Options) -> None:
+    """What `start-runner` and `restart-runner` do; or what the service manager does."""
+    given = told(host=options.host, port=options.port)
+    if options.service:
+        background.register(given)
+        return
+    if options.fresh:
+        background.stop()
+    background.start(given)
 
 
 @contextmanager

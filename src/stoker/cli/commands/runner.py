@@ -1,89 +1,92 @@
 """`start-runner`, `stop-runner`, `restart-runner`: the daemon in the background."""
 
-import signal
 from typing import Final
 
-import psutil
-
-from stoker.base.errors import Conflict, InvalidSetting
-from stoker.base.paths import paths_of
+from stoker.base.errors import ModelNotFound, NotInstalled
+from stoker.cli import background
 from stoker.cli import parser as cli
-from stoker.cli.commands.serve import add_listen_flags, daemon_flags
+from stoker.cli.commands.serve import add_gpu_flag, add_listen_flags
+from stoker.cli.commands.status import lines
+from stoker.cli.errors import doing, say
 from stoker.cli.output import put
 from stoker.cli.session import Session
-from stoker.cli.spinner import Spinner
-from stoker.client.autostart import start_daemon
-from stoker.client.endpoint import Endpoint, endpoint_of
-from stoker.client.running import running
+from stoker.client.client import Client
 
-# Answers in progress are let out first; an engine that ignores that is killed by the daemon.
-_STOP_TIMEOUT: Final = 60.0
+_MADE_FOR: Final = ("cuda", "rocm", "vulkan")
+"""GPUs that no engine supports as it comes: a build has to be made for them."""
 
 
 class Options(cli.Options):
     command: str
+    backend: str
+    gpu: str | None
     host: str | None
     port: int | None
+    models: bool
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.set_defaults(command=parser.command.name, host=None, port=None)
-    if parser.command.name != "stop-runner":
-        add_listen_flags(parser)
+    parser.set_defaults(command=parser.command.name, gpu=None, host=None, port=None)
+    if parser.command.name == "stop-runner":
+        parser.flag("--backend", default="", value="NAME", help="only the models of this engine")
+        parser.switch("--models", help="remove all models too")
+        return
+    parser.flag("--backend", default="", value="NAME", help="an engine that must be installed")
+    add_gpu_flag(parser)
+    add_listen_flags(parser)
+    parser.switch("--do-not-track", help="nothing is tracked; for scripts made for docker model")
+    parser.epilog = "--gpu, --host and --port hold for later starts too, until they are changed."
 
 
-def run(options: Options, _session: Session) -> int:
-    endpoint = endpoint_of()
-    if not endpoint.may_start:
-        raise InvalidSetting(
-            f"{endpoint.origin} names {endpoint}, which this command does not control",
-            hint=f"unset {endpoint.origin} to work on this machine's own",
-        )
-    if options.command != "start-runner":
-        _stop()
-    elif endpoint.answers():
-        put(f"Already running at {_address(endpoint)}\n")
+def run(options: Options, session: Session) -> int:
+    background.own_endpoint()
+    if options.command == "stop-runner":
+        _stop(options, session)
         return 0
-    if options.command != "stop-runner":
-        _start(options)
+    if options.command == "restart-runner":
+        background.stop()
+    background.start(told(host=options.host, port=options.port, gpu=options.gpu))
+    client = session.client(start=False)
+    if options.gpu in _MADE_FOR and not _has_build(client, options.gpu):
+        say(f"note: no engine has a build for --gpu {options.gpu}; to make one:")
+        say(f"  {session.program} install-runner --backend llama.cpp --gpu {options.gpu}")
+    if options.backend:
+        put(lines({options.backend: _status(client, options.backend)}))
     return 0
 
 
-def _start(options: Options) -> None:
-    with Spinner("starting"):
-        endpoint: Endpoint = start_daemon(daemon_flags(host=options.host, port=options.port))
-    put(f"Running at {_address(endpoint)}\n")
+def told(**values: object) -> dict[str, object]:
+    """Those that were given."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def _address(endpoint: Endpoint) -> str:
-    """The address for other programs, when the daemon has written it down."""
-    found = running(paths_of())
-    return (found and found.address) or str(endpoint)
-
-
-def _stop() -> None:
-    found = running(paths_of())
-    process = _daemon(found.pid) if found else None
-    if process is None:
-        put("Not running\n")
+def _stop(options: Options, session: Session) -> None:
+    if options.models:
+        with doing("Failed to remove models"):
+            session.client().purge()
+    if not options.backend:
+        background.stop()
         return
-    with Spinner("waiting for answers in progress"):
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_TIMEOUT)
-        except psutil.TimeoutExpired as error:
-            raise Conflict(
-                f"process {process.pid} is still there after {_STOP_TIMEOUT:g} s",
-                hint=f"end it for good with: kill -9 {process.pid}",
-            ) from error
-    put("Stopped\n")
+    client = session.client(start=False)
+    _status(client, options.backend)
+    count = client.unload(backend=options.backend, everything=True)
+    put(f"Unloaded {count} model(s).\n")
 
 
-def _daemon(pid: int) -> psutil.Process | None:
-    """The process, if it is a daemon of ours: after a crash its number may be someone else's."""
-    try:
-        process = psutil.Process(pid)
-        ours = any("stoker" in word for word in process.cmdline())
-    except psutil.NoSuchProcess:
-        return None
-    return process if ours else None
+def _status(client: Client, backend: str) -> str:
+    """What the daemon says of an engine. Raises ModelNotFound, NotInstalled."""
+    known = client.status()
+    if backend not in known:
+        raise ModelNotFound(f"unknown backend: {backend!r}", hint=f"supported: {', '.join(known)}")
+    status = known[backend]
+    if status.startswith("Not Installed"):
+        raise NotInstalled(
+            f"{backend} is not installed",
+            engine=backend,
+            hint=f"stoker install-runner --backend {backend}",
+        )
+    return status
+
+
+def _has_build(client: Client, gpu: str) -> bool:
+    return any(build.active and build.gpu == gpu for build in client.builds())

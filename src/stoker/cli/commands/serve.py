@@ -10,12 +10,14 @@ from stoker.cli.session import Session
 class Options(cli.Options):
     host: str | None
     port: int | None
+    gpu: str | None
     models_path: str | None
     log_level: str | None
 
 
 def arguments(parser: cli.Parser) -> None:
     add_listen_flags(parser)
+    add_gpu_flag(parser)
     flag = parser.flag
     flag("--models-path", value="DIR", help="where models are kept")
     flag("--log-level", value="LEVEL", help="debug, info, warning or error (info)")
@@ -25,6 +27,15 @@ def add_listen_flags(parser: cli.Parser) -> None:
     """The two flags that every command starting a daemon has."""
     parser.flag("--host", value="ADDRESS", help="address to listen on (127.0.0.1)")
     parser.flag("--port", kind=int, value="N", help="port to listen on (12434)")
+
+
+def add_gpu_flag(parser: cli.Parser) -> None:
+    """Which builds of engines a daemon prefers."""
+    parser.flag(
+        "--gpu",
+        value="KIND",
+        help="engine builds to prefer: none, cuda, rocm, vulkan, metal (auto)",
+    )
 
 
 def daemon_flags(**values: object) -> list[str]:
@@ -41,6 +52,7 @@ def run(options: Options, _session: Session) -> int:
     flags = daemon_flags(
         host=options.host,
         port=options.port,
+        gpu=options.gpu,
         models_path=options.models_path,
         log_level=options.log_level,
     )

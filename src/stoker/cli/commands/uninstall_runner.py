@@ -1,24 +1,25 @@
 """`uninstall-runner`: remove an engine; without one, stop the service and remove all of them."""
 
+from stoker.cli import background
 from stoker.cli import parser as cli
-from stoker.cli.commands import runner
 from stoker.cli.errors import UsageError, doing
 from stoker.cli.output import put
 from stoker.cli.session import Session
 from stoker.client.client import Client
 
 
-class Options(runner.Options):
+class Options(cli.Options):
     backend: str
     gpu: str
+    service: bool
     models: bool
     images: bool
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.set_defaults(command="stop-runner", host=None, port=None)
     parser.flag("--backend", default="", value="NAME", help="only this engine")
     parser.flag("--gpu", default="", value="KIND", help="with --backend: only builds for this kind")
+    parser.switch("--service", help="only what systemd or launchd was told")
     parser.switch("--models", help="the models too")
     parser.switch("--images", help="the engines too")
     parser.epilog = (
@@ -32,6 +33,11 @@ def run(options: Options, session: Session) -> int:
         return 0
     if options.gpu:
         raise UsageError("--gpu goes with --backend: which engine's builds are meant?")
+    if options.service:
+        if not background.unregister():
+            put("Not registered\n")
+        return 0
+    background.own_endpoint()
     if options.images or options.models:
         client = session.client()
         for backend in client.status() if options.images else ():
@@ -39,7 +45,9 @@ def run(options: Options, session: Session) -> int:
         if options.models:
             with doing("Failed to remove models"):
                 client.purge()
-    return runner.run(options, session)
+    background.unregister()
+    background.stop()
+    return 0
 
 
 def _remove(client: Client, backend: str, gpu: str = "") -> None:

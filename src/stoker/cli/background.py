@@ -1,0 +1,141 @@
+"""The daemon of this user in the background: start it, stop it, hand it to the service manager."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import psutil
+
+from stoker.base.errors import Conflict, InvalidSetting
+from stoker.base.paths import paths_of
+from stoker.base.remembered import read_remembered, remembering
+from stoker.cli.errors import say
+from stoker.cli.output import put
+from stoker.cli.spinner import Spinner
+from stoker.client.autostart import await_daemon
+from stoker.client.endpoint import Endpoint, endpoint_of, parse_endpoint
+from stoker.client.running import Running, running
+from stoker.client.service import Service, bring_up, service_of
+
+# Answers in progress are let out first; an engine that ignores that is killed by the daemon.
+_STOP_TIMEOUT: Final = 60.0
+
+
+def own_endpoint() -> Endpoint:
+    """Where this user's daemon is. Raises InvalidSetting when another one is named."""
+    endpoint = endpoint_of()
+    if not endpoint.may_start:
+        raise InvalidSetting(
+            f"{endpoint.origin} names {endpoint}, which this command does not control",
+            hint=f"unset {endpoint.origin} to work on this machine's own",
+        )
+    return endpoint
+
+
+def start(told: Mapping[str, object]) -> None:
+    """Start it, unless it runs. `told` holds host, port and gpu, as far as they were given.
+
+    They are remembered. Raises Conflict when it runs with others, Unreachable when it does not
+    start; then nothing is remembered.
+    """
+    endpoint = own_endpoint()
+    if endpoint.answers():
+        _check_same(told)
+        put(f"Already running at {_address(endpoint)}\n")
+        return
+    flags = [word for name, value in told.items() for word in (f"--{name}", str(value))]
+    _begin(told, lambda: bring_up(flags))
+
+
+def stop() -> None:
+    """Stop it, after the answers in progress. Raises Conflict when it stays."""
+    own_endpoint()
+    found = running(paths_of())
+    process = _process(found) if found else None
+    if process is None:
+        put("Not running\n")
+        return
+    with Spinner("waiting for answers in progress"):
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_TIMEOUT)
+        except psutil.TimeoutExpired as error:
+            raise Conflict(
+                f"process {process.pid} is still there after {_STOP_TIMEOUT:g} s",
+                hint=f"end it for good with: kill -9 {process.pid}",
+            ) from error
+    put("Stopped\n")
+
+
+def register(told: Mapping[str, object]) -> None:
+    """Have the service manager start it, now and at each login. `told` is remembered.
+
+    Raises UserError, Conflict, Unreachable; then nothing is registered.
+    """
+    endpoint = own_endpoint()
+    service = service_of(os.environ)
+    if not service.answers:
+        raise service.silent()
+    if endpoint.answers():
+        stop()
+
+    def begin() -> Endpoint:
+        try:
+            return await_daemon(service.register)
+        except BaseException:
+            service.forget()
+            raise
+
+    _begin(told, begin)
+    put(f"Registered as {service.manager.unit}\n")
+    if advice := service.manager.advice:
+        say(f"hint: {advice}")
+
+
+def unregister() -> bool:
+    """Begin it no more at login, and stop it; False when it was not registered."""
+    service: Service = service_of(os.environ)
+    if not service.is_registered:
+        return False
+    service.forget()
+    put(f"Removed {service.manager.unit}\n")
+    return True
+
+
+def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:
+    with remembering(paths_of().runner, told), Spinner("starting"):
+        endpoint = begin()
+    put(f"Running at {_address(endpoint)}\n")
+
+
+def _check_same(told: Mapping[str, object]) -> None:
+    paths = paths_of()
+    found = running(paths)
+    now: dict[str, object] = {"gpu": read_remembered(paths.runner).get("gpu", "auto")}
+    if found and found.address:
+        listens = parse_endpoint(found.address, origin=str(paths.daemon_lock))
+        now |= {"host": listens.host, "port": listens.port}
+    others = [name for name, value in told.items() if now.get(name) != value]
+    if others:
+        flags = " ".join(f"--{name} {told[name]}" for name in others)
+        raise Conflict(
+            f"it is running already, with another {' and '.join(others)}",
+            hint=f"stoker restart-runner {flags}",
+        )
+
+
+def _address(endpoint: Endpoint) -> str:
+    """The address for other programs, when the daemon has written it down."""
+    found = running(paths_of())
+    return (found and found.address) or str(endpoint)
+
+
+def _process(found: Running) -> psutil.Process | None:
+    """The process, if it is a daemon of ours: after a crash its number may be someone else's."""
+    try:
+        process = psutil.Process(found.pid)
+        ours = any("stoker" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return None
+    return process if ours else None
