@@ -113,8 +113,9 @@ def test_one_json_object_instead_of_a_stream() -> None:
 
 
 def test_what_is_not_the_answer() -> None:
-    lines = [b"Installing llama.cpp", b": keep-alive", b"", b"event: x", b"data: [DONE]", b"junk"]
-    assert list(Answer([b"\n".join(lines)], "test")) == [Delta(notice="Installing llama.cpp")]
+    lines = [b"Installing llama.cpp", b": loading 42%", b"", b"event: x", b"data: [DONE]", b"junk"]
+    expected = [Delta(notice="Installing llama.cpp"), Delta(state="loading 42%")]
+    assert list(Answer([b"\n".join(lines)], "test")) == expected
 
 
 def test_other_choices_are_nobodys() -> None:

@@ -33,6 +33,7 @@ def _options() -> argparse.Namespace:
     start.add_argument("--never-healthy", action="store_true", help="listen, answer 503 for ever")
     start.add_argument("--mute", action="store_true", help="accept connections, answer nothing")
     start.add_argument("--loading", type=float, default=0.0, help="answer 503 for so many seconds")
+    start.add_argument("--reads", type=Path, help="half of this file, then load")
     stop = parser.add_argument_group("stop")
     stop.add_argument("--ignore-term", action="store_true")
     stop.add_argument("--grandchild", type=Path, help="start one that lingers; its pid goes here")
@@ -141,6 +142,9 @@ def main() -> None:
         os.kill(os.getpid(), signal.Signals[options.die_by])
     if options.exit_code is not None:
         os._exit(options.exit_code)
+    if options.reads:
+        with options.reads.open("rb", buffering=0) as file:
+            file.read(options.reads.stat().st_size // 2)
     if options.hang:
         threading.Event().wait()
     _Handler.options = options

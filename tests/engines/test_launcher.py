@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,22 @@ def test_twenty_lives_leave_nothing_on_either_loop(
     run(_twenty_lives(run_dir))
     assert psutil.Process().num_fds() <= before
     assert psutil.Process().children() == others
+
+
+async def test_it_tells_how_much_was_read(run_dir: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(bytes(64 * 1024 * 1024))
+    command = FakeEngine().command_for(
+        run_dir / "e.sock", "--reads", str(weights), "--loading", "0.5"
+    )
+    shares: list[float] = []
+    instance = await LocalLauncher().start(
+        FakeEngine(),
+        replace(command, files=(weights,)),
+        label="tiny",
+        log=print,
+        progress=shares.append,
+    )
+    await instance.stop()
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(0.5, abs=0.1)

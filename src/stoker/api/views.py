@@ -87,4 +87,5 @@ def runner(status: RunnerStatus, resident: int, now: datetime) -> manage.Runner:
         build=status.build,
         pid=status.pid or 0,
         memory=resident,
+        loaded=int(100 * (status.read or 0)) if status.state is RunnerState.LOADING else 0,
     )

@@ -74,6 +74,9 @@ class Conversation:
             ) as answer,
         ):
             for delta in answer:
+                if delta.state:
+                    spinner.text = f"waiting for {self.model}: {delta.state}"
+                    continue
                 spinner.stop()
                 printer.show(delta)
         printer.end()

@@ -12,10 +12,13 @@ _EVERY: Final = 0.1
 
 @final
 class Spinner:
-    """`with Spinner("loading model") as spinner:` draws until `stop` or the end of the block."""
+    """`with Spinner("loading model") as spinner:` draws until `stop` or the end of the block.
+
+    `text` may change meanwhile.
+    """
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -45,7 +48,7 @@ class Spinner:
             return
         frame = 0
         while not self._over.wait(_EVERY):
-            sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {self._text} ")
+            sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {self.text} \x1b[K")
             sys.stderr.flush()
             frame += 1
         sys.stderr.write("\r\x1b[K")

@@ -39,11 +39,14 @@ class Usage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. `notice` is what the daemon says meanwhile, not part of the answer."""
+    """A piece of an answer. Not part of it: `notice`, said by the daemon meanwhile, and `state`,
+    what the answer waits for, such as `loading 42%`.
+    """
 
     text: str = ""
     reasoning: str = ""
     notice: str = ""
+    state: str = ""
 
 
 class _Part(msgspec.Struct):
@@ -119,7 +122,10 @@ class AnswerDecoder:
         for line in lines:
             body = line.strip()
             # Blank lines end an event, a colon starts a comment, other fields carry nothing here.
-            if self.over or not body or body.startswith((b":", b"event:", b"id:", b"retry:")):
+            if self.over or not body or body.startswith((b"event:", b"id:", b"retry:")):
+                continue
+            if body.startswith(b":"):
+                yield Delta(state=body[1:].strip().decode("utf-8", "replace"))
                 continue
             if body.startswith(b"data:"):
                 body = body.removeprefix(b"data:").lstrip()

@@ -12,6 +12,7 @@ from stoker.base.errors import LaunchFailed, NotReadyInTime
 from stoker.engines.logs import LineTail
 from stoker.engines.orphans import remove_traces, write_note
 from stoker.engines.process import STOP_GRACE, ChildProcess
+from stoker.engines.reading import Reading
 from stoker.engines.spec import Command, Engine, Instance
 from stoker.engines.tether import PARENT_VARIABLE
 
@@ -62,12 +63,19 @@ class LocalLauncher:
     """Starts engines as child processes of this one."""
 
     async def start(
-        self, engine: Engine, command: Command, *, label: str, log: Callable[[str], None]
+        self,
+        engine: Engine,
+        command: Command,
+        *,
+        label: str,
+        log: Callable[[str], None],
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Instance:
         """Start and wait for readiness: the first of healthy, exited, deadline.
 
-        `label` names the model in logs; `log` receives every output line. On failure or
-        cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
+        `label` names the model in logs; `log` receives every output line, `progress` now and then
+        the share of `command.files` that was read, 0 to 1. On failure or cancellation nothing is
+        left behind. Raises LaunchFailed, NotReadyInTime.
         """
         tail = LineTail(log)
         environment = {**command.environment, PARENT_VARIABLE: str(os.getpid())}
@@ -90,7 +98,7 @@ class LocalLauncher:
             if cancelled:
                 raise cancelled
             write_note(command.socket, process.pid)
-            await _until_ready(process, tail, engine, command, label)
+            await _until_ready(process, tail, engine, command, label=label, progress=progress)
             ready = True
         finally:
             if not ready:
@@ -99,9 +107,16 @@ class LocalLauncher:
 
 
 async def _until_ready(
-    process: ChildProcess, tail: LineTail, engine: Engine, command: Command, label: str
+    process: ChildProcess,
+    tail: LineTail,
+    engine: Engine,
+    command: Command,
+    *,
+    label: str,
+    progress: Callable[[float], None],
 ) -> None:
     began = time.monotonic()
+    reading = Reading(command.files)
     try:
         async with asyncio.timeout(command.ready_within):
             while not await _healthy(command):
@@ -109,6 +124,8 @@ async def _until_ready(
                 pause = min(max(gone * _POLL_SHARE, _POLL_MIN), _POLL_MAX)
                 if await process.ended_within(pause):
                     break
+                if command.files:
+                    progress(reading.look(process.pid))
             else:
                 return
     except TimeoutError:

@@ -1,7 +1,7 @@
 """llama.cpp: GGUF models, on CPUs and on every kind of GPU."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -19,6 +19,7 @@ from stoker.engines.llamacpp_options import (
 )
 from stoker.engines.llamacpp_program import NAME, Program, find_program, version_of
 from stoker.engines.spec import Build, Command, Diagnosis
+from stoker.formats import shard_names
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 
 _SMALL_MODEL: Final = 64 * 1024 * 1024
@@ -92,6 +93,7 @@ class LlamaCpp:
             argv=(*program.argv, *arguments),
             socket=socket,
             environment=_environment(self._environ),
+            files=tuple(_files(model)),
         )
 
     def check_settings(self, settings: RunSettings) -> None:
@@ -105,6 +107,14 @@ class LlamaCpp:
 
     def _find(self) -> Program:
         return self._program or find_program(self._environ, self._builds)
+
+
+def _files(model: ModelSpec) -> Iterator[Path]:
+    """What llama.cpp loads; a file that is missing is its own to complain about."""
+    for name in shard_names(model.weights.name):
+        yield model.weights.with_name(name)
+    if model.mmproj:
+        yield model.mmproj
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -33,11 +33,19 @@ class Rollback:
         self._builds = builds
 
     async def start(
-        self, engine: Engine, command: Command, *, label: str, log: Callable[[str], None]
+        self,
+        engine: Engine,
+        command: Command,
+        *,
+        label: str,
+        log: Callable[[str], None],
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Instance:
         """Start and wait for readiness, see `Launcher`. Raises LaunchFailed, NotReadyInTime."""
         try:
-            return await self._launcher.start(engine, command, label=label, log=log)
+            return await self._launcher.start(
+                engine, command, label=label, log=log, progress=progress
+            )
         except LaunchFailed as error:
             failed = error
         usable = self._builds.usable(engine.name)
@@ -48,7 +56,9 @@ class Rollback:
         name = f"{build.manifest.variant} {build.manifest.version}"
         logger.warning("%s cannot load %s, trying what ran before: %s", name, label, failed)
         try:
-            instance = await self._launcher.start(engine, older, label=label, log=log)
+            instance = await self._launcher.start(
+                engine, older, label=label, log=log, progress=progress
+            )
         except EngineError:
             raise failed from None  # then it is not the build's fault
         self._builds.retire(build, f"it cannot load {label}, which the one before can: {failed}")

@@ -40,6 +40,8 @@ class Command:
     health_path: str = "/health"
     ready_within: float = 600.0
     """Seconds from start to the first healthy answer before the launcher gives up."""
+    files: tuple[Path, ...] = ()
+    """What it reads until it is ready, where reading is most of the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,18 @@ class Launcher(Protocol):
     """Where engine processes run. The local machine now; other nodes through the same joint."""
 
     async def start(
-        self, engine: Engine, command: Command, *, label: str, log: Callable[[str], None]
+        self,
+        engine: Engine,
+        command: Command,
+        *,
+        label: str,
+        log: Callable[[str], None],
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Instance:
         """Start and wait for readiness: the first of healthy, exited, deadline.
 
-        `label` names the model in logs; `log` receives every output line. On failure or
-        cancellation nothing is left behind. Raises LaunchFailed, NotReadyInTime.
+        `label` names the model in logs; `log` receives every output line, `progress` now and then
+        the share of `command.files` that was read, 0 to 1. On failure or cancellation nothing is
+        left behind. Raises LaunchFailed, NotReadyInTime.
         """
         ...

@@ -30,6 +30,8 @@ from stoker.scheduler import Lease, RunRequest, Scheduler
 logger = logging.getLogger(__name__)
 
 _REAP_SECONDS: Final = 1.0
+_NEWS: Final = 0.01
+"""The least share of a model's files that is worth telling of."""
 
 
 class Resolver(Protocol):
@@ -154,8 +156,13 @@ class Gateway:
 
     def _state(self, run: RunRequest) -> str:
         """What a waiting request waits for, in a few words."""
-        mine = [status for status in self._scheduler.status() if status.key == run.key]
-        return "loading" if mine else "waiting for memory"
+        mine = next((one for one in self._scheduler.status() if one.key == run.key), None)
+        if mine is None:
+            return "waiting for memory"
+        if not mine.read or mine.read < _NEWS:
+            return "loading"
+        # Read is not ready: buffers, repacked weights and the first run through the model follow.
+        return f"loading {mine.read:.0%}" + (", getting ready" if mine.read >= 1 else "")
 
     async def _request(self, model: ModelSpec, call: Call) -> RunRequest:
         engine = self._select(model, call.engine)

@@ -73,6 +73,7 @@ class Scheduler:
         self._instances: dict[Generation, Instance] = {}
         self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
         self._began: dict[Generation, float] = {}
+        self._read: dict[Generation, float] = {}
         self._group = asyncio.TaskGroup()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -156,6 +157,7 @@ class Scheduler:
                 build=self._build(runner.request.engine),
                 age=now - self._began.get(runner.generation, now),
                 socket=instance.socket if instance else None,
+                read=self._read.get(runner.generation),
             )
             for key, runner in self._core.runners.items()
         )
@@ -224,6 +226,7 @@ class Scheduler:
     def _ended(self, start: events.Start, task: asyncio.Task[StokerError | None]) -> None:
         """Report the end of a runner to the core, exactly once, whatever the reason was."""
         del self._tasks[start.generation], self._began[start.generation]
+        self._read.pop(start.generation, None)
         error = None if task.cancelled() else task.result()
         life = start.request.key, start.generation
         self._dispatch(events.LaunchFailed(*life, error) if error else events.Exited(*life))
@@ -262,7 +265,12 @@ class Scheduler:
             buffers(line)
             self._engine_log(engine.name, name, line)
 
-        instance = await self._launcher.start(engine, command, label=name, log=log)
+        def progress(share: float) -> None:
+            self._read[start.generation] = share
+
+        instance = await self._launcher.start(
+            engine, command, label=name, log=log, progress=progress
+        )
         self._loaded(request, buffers)
         logger.info(
             "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",

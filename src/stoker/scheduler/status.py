@@ -11,6 +11,7 @@ class RunnerStatus:
     """One runner now. `idle_for` in seconds, None while busy or loading; memory in bytes.
 
     `age`: seconds since its start was decided. `socket`: where its engine answers, once it does.
+    `read`: the share of the model's files the engine has taken in, 0 to 1, where that is known.
     """
 
     key: RunnerKey
@@ -24,4 +25,5 @@ class RunnerStatus:
     pid: int | None
     build: str
     age: float = 0.0
+    read: float | None = None
     socket: Path | None = None

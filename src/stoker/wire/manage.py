@@ -114,7 +114,8 @@ class Tagged(msgspec.Struct):
 class Runner(msgspec.Struct, omit_defaults=True):
     """One entry of `GET /engines/ps`.
 
-    `last_used` is RFC 3339. `model_id`, `build`, `pid` and `memory` (resident bytes) are ours.
+    `last_used` is RFC 3339. `model_id`, `build`, `pid`, `memory` (resident bytes) and, while it
+    loads, `loaded` (percent of its files that were read) are ours.
     """
 
     backend_name: str
@@ -128,6 +129,7 @@ class Runner(msgspec.Struct, omit_defaults=True):
     build: str = ""
     pid: int = 0
     memory: int = 0
+    loaded: int = 0
 
 
 class Unload(msgspec.Struct, omit_defaults=True):

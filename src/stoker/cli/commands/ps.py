@@ -48,7 +48,7 @@ def run(options: Options, session: Session) -> int:
 def until(runner: Runner, now: datetime) -> str:
     """When it will be unloaded, in words."""
     if runner.loading:
-        return "Loading..."
+        return f"Loading {runner.loaded}%" if runner.loaded else "Loading..."
     keep = _keep_alive(runner.keep_alive)
     if keep == float("inf"):
         return "Forever"
