@@ -19,7 +19,6 @@ it holds the runner until it is released. Rules:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from stoker.base.errors import StokerError
@@ -39,7 +38,6 @@ from stoker.scheduler.events import (
     Requested,
     RunnerKey,
     RunnerState,
-    RunRequest,
     Start,
     Started,
     Stop,
@@ -48,6 +46,7 @@ from stoker.scheduler.events import (
     UnloadAsked,
 )
 from stoker.scheduler.queue import Queue, Waiting
+from stoker.scheduler.runner import Runner
 from stoker.scheduler.trouble import Troubles
 
 DEFAULT_QUEUE: Final = 512
@@ -58,31 +57,6 @@ DEFAULT_WAIT: Final = 900.0
 """Seconds a request waits at most; longer than the longest load."""
 DEFAULT_DWELL: Final = 10.0
 """Seconds a loaded model stays for somebody to use it, when whoever asked for it has left."""
-
-
-@dataclass(slots=True)
-class Runner:
-    """One engine process, from the decision to start it until it is gone."""
-
-    request: RunRequest
-    generation: Generation
-    keep_alive: float
-    state: RunnerState = RunnerState.LOADING
-    holders: set[Ticket] = field(default_factory=set)
-    idle_since: float = 0.0
-    since: float = 0.0
-    """When its state last changed."""
-    served: bool = False
-    unload: bool = False
-    """Asked to go while it was loading or busy: stops at the first idle moment."""
-
-    @property
-    def idle(self) -> bool:
-        return self.state is RunnerState.READY and not self.holders
-
-    @property
-    def expires(self) -> float:
-        return self.idle_since + self.keep_alive if self.idle else FOREVER
 
 
 class Core:

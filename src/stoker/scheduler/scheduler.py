@@ -2,11 +2,10 @@
 
 The one owner of the core is this object, on one event loop. `_dispatch` is synchronous, so that a
 decision and the state it was based on cannot drift apart; everything that takes time runs in tasks
-of the scheduler's own task group, never in a caller's.
+of the supervisor's group, never in a caller's.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,16 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, assert_never
 
-from stoker.base.errors import EngineError, LaunchFailed, StokerError
 from stoker.engines.measured import BufferLog
 from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
-from stoker.scheduler.events import Effect, Event, Generation, RunnerKey, Ticket
+from stoker.scheduler.events import Effect, Event, RunnerKey, Ticket
 from stoker.scheduler.journal import Journal
 from stoker.scheduler.status import RunnerStatus
-
-logger = logging.getLogger(__name__)
+from stoker.scheduler.supervisor import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +57,27 @@ class Scheduler:
     ) -> None:
         self._core = core
         self._engines = engines
-        self._launcher = launcher
-        self._run_dir = run_dir
-        self._engine_log = engine_log
         self._watch = watch
         self._room = room
-        self._loaded = loaded
         self.journal = Journal()
         self._clock = clock
         self._tickets = count(1)
         self._grants: dict[Ticket, asyncio.Future[Lease]] = {}
-        self._instances: dict[Generation, Instance] = {}
-        self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
-        self._began: dict[Generation, float] = {}
-        self._read: dict[Generation, float] = {}
-        self._group = asyncio.TaskGroup()
+        self._supervisor = Supervisor(
+            engines=engines,
+            launcher=launcher,
+            run_dir=run_dir,
+            engine_log=engine_log,
+            loaded=loaded,
+            report=self._dispatch,
+            clock=clock,
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
+        await self._supervisor.__aenter__()
         return self
 
     async def __aexit__(
@@ -92,9 +89,7 @@ class Scheduler:
         self._dispatch(events.DrainAsked())
         if self._timer:
             self._timer.cancel()
-        for task in self._tasks.values():
-            task.cancel()  # each one stops its engine on the way out
-        await self._group.__aexit__(kind, error, traceback)
+        await self._supervisor.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def lease(
@@ -153,11 +148,13 @@ class Scheduler:
                 idle_for=now - runner.idle_since if runner.idle else None,
                 keep_alive=runner.keep_alive,
                 memory=runner.request.memory,
-                pid=instance.pid if (instance := self._instances.get(runner.generation)) else None,
+                pid=instance.pid
+                if (instance := self._supervisor.instance(runner.generation))
+                else None,
                 build=self._build(runner.request.engine),
-                age=now - self._began.get(runner.generation, now),
+                age=self._supervisor.age(runner.generation, now),
                 socket=instance.socket if instance else None,
-                read=self._read.get(runner.generation),
+                read=self._supervisor.read(runner.generation),
             )
             for key, runner in self._core.runners.items()
         )
@@ -188,17 +185,18 @@ class Scheduler:
         match effect:
             case events.Grant():
                 grant = self._grants.get(effect.ticket)
-                if grant and not grant.done():
+                instance = self._supervisor.instance(effect.generation)
+                if grant and instance and not grant.done():
                     name = self._core.runners[effect.key].request.model.name
-                    grant.set_result(Lease(self._instances[effect.generation], name))
+                    grant.set_result(Lease(instance, name))
             case events.Refuse():
                 grant = self._grants.get(effect.ticket)
                 if grant and not grant.done():
                     grant.set_exception(effect.error)
             case events.Start():
-                self._start(effect)
+                self._supervisor.start(effect)
             case events.Stop():
-                self._tasks[effect.generation].cancel()
+                self._supervisor.stop(effect.generation)
             case _:
                 assert_never(effect)
 
@@ -215,72 +213,3 @@ class Scheduler:
     def _tick(self) -> None:
         self._timer = None
         self._dispatch(events.TimePassed())
-
-    def _start(self, start: events.Start) -> None:
-        self._began[start.generation] = self._clock()
-        task = self._group.create_task(self._run(start), name=f"runner {start.generation}")
-        self._tasks[start.generation] = task
-        # A callback and not a `finally`: a task cancelled before its first step runs no code.
-        task.add_done_callback(lambda done: self._ended(start, done))
-
-    def _ended(self, start: events.Start, task: asyncio.Task[StokerError | None]) -> None:
-        """Report the end of a runner to the core, exactly once, whatever the reason was."""
-        del self._tasks[start.generation], self._began[start.generation]
-        self._read.pop(start.generation, None)
-        error = None if task.cancelled() else task.result()
-        life = start.request.key, start.generation
-        self._dispatch(events.LaunchFailed(*life, error) if error else events.Exited(*life))
-
-    async def _run(self, start: events.Start) -> StokerError | None:
-        """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
-        try:
-            instance = await self._launch(start)
-        except StokerError as error:
-            logger.warning("launch failed model=%s: %s", start.request.model.name, error)
-            return error
-        except Exception as error:
-            # The rim of this task: a bug in one launch must not take the other runners down.
-            logger.exception("launch failed model=%s", start.request.model.name)
-            return self._no_process(start, error)
-        self._instances[start.generation] = instance
-        try:
-            self._dispatch(events.Started(start.request.key, start.generation))
-            code = await instance.wait()
-            logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
-        finally:
-            del self._instances[start.generation]
-            await instance.stop()
-        return None
-
-    async def _launch(self, start: events.Start) -> Instance:
-        request = start.request
-        engine = self._engines[request.engine]
-        socket = self._run_dir / f"engine-{start.generation:08x}.sock"
-        command = engine.command(request.model, request.mode, request.settings, socket)
-        name = request.model.name
-        began = self._clock()
-        buffers = BufferLog()
-
-        def log(line: str) -> None:
-            buffers(line)
-            self._engine_log(engine.name, name, line)
-
-        def progress(share: float) -> None:
-            self._read[start.generation] = share
-
-        instance = await self._launcher.start(
-            engine, command, label=name, log=log, progress=progress
-        )
-        self._loaded(request, buffers)
-        logger.info(
-            "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
-            name, request.engine, request.mode, instance.pid, self._clock() - began,
-        )  # fmt: skip
-        return instance
-
-    def _no_process(self, start: events.Start, error: Exception) -> EngineError:
-        return LaunchFailed(
-            f"{start.request.engine} could not be started for {start.request.model.name}: {error}",
-            engine=start.request.engine,
-            hint="stoker logs shows more",
-        )

@@ -1,0 +1,148 @@
+"""Engine processes, each in a task of its own from the decision to start it until it is gone."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stoker.base.errors import EngineError, LaunchFailed, StokerError
+from stoker.engines.measured import BufferLog
+from stoker.engines.spec import Engine, Instance, Launcher
+from stoker.scheduler import events
+from stoker.scheduler.events import Generation, RunRequest, Start
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Carries out starts and stops, and reports how each life of a runner went.
+
+    Use as an async context manager: leaving it stops every engine. `report` hears of each start
+    exactly one end, whatever the reason; it must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        engines: Mapping[str, Engine],
+        launcher: Launcher,
+        run_dir: Path,
+        engine_log: Callable[[str, str, str], None],
+        loaded: Callable[[RunRequest, BufferLog], None],
+        report: Callable[[events.Event], object],
+        clock: Callable[[], float],
+    ) -> None:
+        self._engines = engines
+        self._launcher = launcher
+        self._run_dir = run_dir
+        self._engine_log = engine_log
+        self._loaded = loaded
+        self._report = report
+        self._clock = clock
+        self._instances: dict[Generation, Instance] = {}
+        self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
+        self._began: dict[Generation, float] = {}
+        self._read: dict[Generation, float] = {}
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._tasks.values():
+            task.cancel()  # each one stops its engine on the way out
+        await self._group.__aexit__(kind, error, traceback)
+
+    def start(self, start: Start) -> None:
+        """Begin a life; `report` hears Started, or why not, and of its end."""
+        self._began[start.generation] = self._clock()
+        task = self._group.create_task(self._live(start), name=f"runner {start.generation}")
+        self._tasks[start.generation] = task
+        # A callback and not a `finally`: a task cancelled before its first step runs no code.
+        task.add_done_callback(lambda done: self._ended(start, done))
+
+    def stop(self, generation: Generation) -> None:
+        """End a life, also one that has not got ready yet."""
+        self._tasks[generation].cancel()
+
+    def instance(self, generation: Generation) -> Instance | None:
+        """Its process, once it answers."""
+        return self._instances.get(generation)
+
+    def age(self, generation: Generation, now: float) -> float:
+        """Seconds since its start was decided."""
+        return now - self._began.get(generation, now)
+
+    def read(self, generation: Generation) -> float | None:
+        """How much of its model has been read, 0 to 1; None where nobody can tell."""
+        return self._read.get(generation)
+
+    def _ended(self, start: Start, task: asyncio.Task[StokerError | None]) -> None:
+        del self._tasks[start.generation], self._began[start.generation]
+        self._read.pop(start.generation, None)
+        error = None if task.cancelled() else task.result()
+        life = start.request.key, start.generation
+        self._report(events.LaunchFailed(*life, error) if error else events.Exited(*life))
+
+    async def _live(self, start: Start) -> StokerError | None:
+        """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
+        try:
+            instance = await self._launch(start)
+        except StokerError as error:
+            logger.warning("launch failed model=%s: %s", start.request.model.name, error)
+            return error
+        except Exception as error:
+            # The rim of this task: a bug in one launch must not take the other runners down.
+            logger.exception("launch failed model=%s", start.request.model.name)
+            return _no_process(start, error)
+        self._instances[start.generation] = instance
+        try:
+            self._report(events.Started(start.request.key, start.generation))
+            code = await instance.wait()
+            logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
+        finally:
+            del self._instances[start.generation]
+            await instance.stop()
+        return None
+
+    async def _launch(self, start: Start) -> Instance:
+        request = start.request
+        engine = self._engines[request.engine]
+        socket = self._run_dir / f"engine-{start.generation:08x}.sock"
+        command = engine.command(request.model, request.mode, request.settings, socket)
+        name = request.model.name
+        began = self._clock()
+        buffers = BufferLog()
+
+        def log(line: str) -> None:
+            buffers(line)
+            self._engine_log(engine.name, name, line)
+
+        def progress(share: float) -> None:
+            self._read[start.generation] = share
+
+        instance = await self._launcher.start(
+            engine, command, label=name, log=log, progress=progress
+        )
+        self._loaded(request, buffers)
+        logger.info(
+            "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
+            name, request.engine, request.mode, instance.pid, self._clock() - began,
+        )  # fmt: skip
+        return instance
+
+
+def _no_process(start: Start, error: Exception) -> EngineError:
+    return LaunchFailed(
+        f"{start.request.engine} could not be started for {start.request.model.name}: {error}",
+        engine=start.request.engine,
+        hint="stoker logs shows more",
+    )
