@@ -1,5 +1,7 @@
 """A daemon behind TLS, with Docker Model Runner's variables."""
 
+import asyncio
+import json
 import shutil
 import ssl
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stoker import Client
+from stoker import AsyncClient, Client
 from stoker.base.errors import InvalidSetting, Unreachable
 from stoker.client.endpoint import endpoint_of
 from tests.components.stub_daemon import stub_daemon
@@ -68,3 +70,21 @@ def test_a_certificate_that_is_not_there(
     monkeypatch.setenv("MODEL_RUNNER_TLS_CA_CERT", "/nowhere/ca.pem")
     with pytest.raises(InvalidSetting, match="No such file"):
         Client(endpoint_of(environ)).version()
+
+
+def test_a_context_knows_whom_to_trust(
+    environ: dict[str, str], certificate: Path, tmp_path: Path
+) -> None:
+    host = environ["MODEL_RUNNER_HOST"]
+    file = tmp_path / "contexts.json"
+    for tls in ({"caCert": str(certificate)}, {"skipVerify": True}):
+        context = {"host": host, "tls": {"enabled": True, **tls}}
+        file.write_text(json.dumps({"current": "c", "contexts": {"c": context}}))
+        endpoint = endpoint_of({"STOKER_HOME": str(tmp_path)})
+        assert Client(endpoint).version() == "9.9"
+        assert asyncio.run(AsyncClient(endpoint).version()) == "9.9"
+
+
+async def test_a_stranger_is_not_trusted_in_asyncio(environ: dict[str, str]) -> None:
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        await AsyncClient(endpoint_of(environ)).version()

@@ -49,6 +49,11 @@ class Paths:
         return self.data / "runner.json"
 
     @property
+    def contexts(self) -> Path:
+        """Named addresses of daemons, for the command line and other clients."""
+        return self.config / "contexts.json"
+
+    @property
     def history(self) -> Path:
         """Lines typed in the interactive chat."""
         return self.data / "history"

@@ -28,7 +28,7 @@ def own_endpoint() -> Endpoint:
     if not endpoint.may_start:
         raise InvalidSetting(
             f"{endpoint.origin} names {endpoint}, which this command does not control",
-            hint=f"unset {endpoint.origin} to work on this machine's own",
+            hint=f"to work on this machine's own: {endpoint.undo}",
         )
     return endpoint
 

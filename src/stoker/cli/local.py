@@ -41,6 +41,6 @@ def open_local(what: str) -> Store:
         raise UserError(
             f"{what} works on the model store of this machine, and {endpoint} is not the service"
             " of this user on it",
-            hint="run it there, or unset MODEL_RUNNER_HOST and STOKER_HOST",
+            hint=f"run it there, or: {endpoint.undo}" if endpoint.undo else "run it there",
         )
     return Store.open(root)

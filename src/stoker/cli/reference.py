@@ -24,11 +24,12 @@ never mixed with progress. Commands that a program might read take `--json`.
 1. `STOKER_HOST`, then `MODEL_RUNNER_HOST`: `http://host:port`, `https://host`, `host:port` or
    `unix:///path`. `MODEL_RUNNER_TLS=true`, `MODEL_RUNNER_TLS_CA_CERT` and
    `MODEL_RUNNER_TLS_SKIP_VERIFY=true` work as in Docker Model Runner.
-2. Your own service's socket, when it is there.
-3. `http://127.0.0.1:12434`. With `STOKER_HOME` set, only the socket in there.
+2. The context in use (`stoker context use NAME`).
+3. Your own service's socket, when it is there.
+4. `http://127.0.0.1:12434`. With `STOKER_HOME` set, only the socket in there.
 
-When no variable names a host and nothing answers, commands that need the service start it in the
-background. `MODEL_RUNNER_NO_AUTO_INSTALL=1` turns that off.
+When neither a variable nor a context names one and nothing answers, commands that need the service
+start it in the background. `MODEL_RUNNER_NO_AUTO_INSTALL=1` turns that off.
 
 ## Exit codes
 

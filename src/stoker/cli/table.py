@@ -72,6 +72,8 @@ GROUPS: Final = (
         Command("uninstall-runner", "Remove an engine, or stop the service"),
     )),
     Group("More", (
+        Command("context", "Names for services on other machines",
+                "create|use|ls|show|inspect|rm [NAME...]", 1, None),
         Command("docker-plugin", "Make this `docker model`", "install|uninstall|status", 1, 1),
         Command("completion", "Tab completion for your shell", "bash|zsh|fish", 1, 1),
         Command("version", "Versions of this program and of the service"),

@@ -23,16 +23,16 @@ class AsyncStream:
     """The body of a successful answer while it arrives. Made by `AsyncTransport.open`."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, origin: str, timeout: float | None
+        self, response: aiohttp.ClientResponse, endpoint: Endpoint, timeout: float | None
     ) -> None:
         self._response = response
-        self._origin = origin
+        self._endpoint = endpoint
         self._timeout = timeout
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Pieces as they come. Raises Unreachable when the far side stops in the middle."""
         while True:
-            with _translated(self._origin, self._timeout):
+            with _translated(self._endpoint, self._timeout):
                 data = await self._response.content.readany()
             if not data:
                 return
@@ -44,7 +44,7 @@ class AsyncStream:
         async for data in self.chunks():
             body += data
             if len(body) > MAX_ANSWER:
-                raise ParseError(f"{self._origin} sent an answer longer than {MAX_ANSWER} bytes")
+                raise ParseError(f"{self._endpoint} sent an answer longer than {MAX_ANSWER} bytes")
         return bytes(body)
 
 
@@ -64,7 +64,6 @@ class AsyncTransport:
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[AsyncStream]:
         """A successful answer to read from inside the block; leaving it cancels the request."""
-        origin = str(self.endpoint)
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_TIMEOUT, sock_read=request.timeout
         )
@@ -74,7 +73,7 @@ class AsyncTransport:
             read_bufsize=_PIECE,
         ) as session:
             # Only what happens here is translated: an OSError of the caller's block is his own.
-            with _translated(origin, request.timeout):
+            with _translated(self.endpoint, request.timeout):
                 response = await session.request(
                     request.method,
                     _url(self.endpoint, request),
@@ -85,15 +84,16 @@ class AsyncTransport:
                 refused = b"" if response.status < 400 else await _start(response)
             async with response:
                 if response.status >= 400:
+                    origin = str(self.endpoint)
                     raise failures.refusal(response.status, response.headers.get, refused, origin)
-                yield AsyncStream(response, origin, request.timeout)
+                yield AsyncStream(response, self.endpoint, request.timeout)
 
 
 def _connector(endpoint: Endpoint) -> aiohttp.BaseConnector:
     if endpoint.scheme == "unix":
         return aiohttp.UnixConnector(endpoint.path)
     if endpoint.scheme == "https":
-        return aiohttp.TCPConnector(ssl=tls_context())
+        return aiohttp.TCPConnector(ssl=tls_context(endpoint))
     return aiohttp.TCPConnector()
 
 
@@ -122,14 +122,15 @@ async def _start(response: aiohttp.ClientResponse) -> bytes:
 
 
 @contextmanager
-def _translated(origin: str, timeout: float | None) -> Iterator[None]:
+def _translated(endpoint: Endpoint, timeout: float | None) -> Iterator[None]:
+    origin = str(endpoint)
     try:
         yield
     except TimeoutError as error:
         raise failures.too_slow(origin, CONNECT_TIMEOUT if timeout is None else timeout) from error
     except aiohttp.ClientConnectorError as error:
         if isinstance(error.os_error, ConnectionRefusedError | FileNotFoundError):
-            raise failures.not_running(origin) from error
+            raise failures.not_running(endpoint) from error
         raise failures.connection_failed(error.os_error, origin) from error
     except aiohttp.ClientConnectorCertificateError as error:
         raise failures.connection_failed(error.certificate_error, origin) from error

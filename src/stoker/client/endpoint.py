@@ -1,17 +1,20 @@
-"""Which daemon to talk to: `STOKER_HOST`, `MODEL_RUNNER_HOST`, this user's socket, port 12434."""
+"""Which daemon to talk to: a variable, the context in use, this user's socket, or port 12434."""
 
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from stoker.base.errors import InvalidSetting
-from stoker.base.paths import paths_of
+from stoker.base.paths import Paths, paths_of
+from stoker.client.contexts import read_contexts
 
 DEFAULT_PORT: Final = 12434
+VARIABLES: Final = ("STOKER_HOST", "MODEL_RUNNER_HOST")
+"""The first that is set wins, over contexts too."""
 _PORTS: Final = {"http": 80, "https": 443}
 # A daemon on this machine answers a connect at once; over a network five seconds are plenty.
 CONNECT_TIMEOUT: Final = 5.0
@@ -19,7 +22,11 @@ CONNECT_TIMEOUT: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a daemon listens, and who said so (`origin`: a variable's name or `default`)."""
+    """Where a daemon listens, and who said so.
+
+    `origin` is a variable's name, `context "NAME"`, or `default`. `ca_cert` (a path) and
+    `skip_verify` are a context's; Docker Model Runner's variables come before them.
+    """
 
     scheme: str
     """`unix`, `http` or `https`."""
@@ -28,6 +35,8 @@ class Endpoint:
     path: str = ""
     """The socket file for `unix`; a prefix before every route otherwise."""
     origin: str = "default"
+    ca_cert: str = ""
+    skip_verify: bool = False
 
     def __str__(self) -> str:
         """As a URL, without a slash at the end."""
@@ -45,6 +54,13 @@ class Endpoint:
     def may_start(self) -> bool:
         """True when nobody named a host, so that starting a daemon here is what the user wants."""
         return self.origin == "default"
+
+    @property
+    def undo(self) -> str:
+        """What leads back to the daemon of this machine; empty when a program chose this one."""
+        if self.origin in VARIABLES:
+            return f"unset {self.origin}"
+        return "stoker context use default" if self.origin.startswith("context ") else ""
 
     def answers(self) -> bool:
         """True when something accepts a connection there now."""
@@ -69,14 +85,30 @@ class Endpoint:
 
 
 def endpoint_of(environ: Mapping[str, str] | None = None) -> Endpoint:
-    """The endpoint these environment variables select. Raises InvalidSetting."""
+    """The endpoint that variables or else the context in use select. Raises InvalidSetting."""
     env = os.environ if environ is None else environ
-    for variable in ("STOKER_HOST", "MODEL_RUNNER_HOST"):
+    tls = env.get("MODEL_RUNNER_TLS") == "true"
+    for variable in VARIABLES:
         value = env.get(variable, "").strip()
         if value:
-            tls = env.get("MODEL_RUNNER_TLS") == "true"
             return parse_endpoint(value, origin=variable, tls=tls)
-    own = paths_of(env).socket
+    paths = paths_of(env)
+    return _of_context(paths, tls=tls) or _own(paths, env)
+
+
+def _of_context(paths: Paths, *, tls: bool) -> Endpoint | None:
+    contexts = read_contexts(paths.contexts)
+    if not contexts.current:
+        return None
+    context = contexts.find(contexts.current)
+    named = parse_endpoint(
+        context.host, origin=f'context "{contexts.current}"', tls=tls or context.tls.enabled
+    )
+    return replace(named, ca_cert=context.tls.ca_cert, skip_verify=context.tls.skip_verify)
+
+
+def _own(paths: Paths, env: Mapping[str, str]) -> Endpoint:
+    own = paths.socket
     # With a home of its own, the daemon of another home on the usual port is not the one meant.
     if own.exists() or env.get("STOKER_HOME"):
         return Endpoint("unix", path=str(own))

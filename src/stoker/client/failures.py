@@ -9,6 +9,7 @@ from http.client import responses
 from typing import Any, Final
 
 from stoker.base.errors import DaemonError, Unreachable
+from stoker.client.endpoint import Endpoint
 from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER
 
 MAX_ERROR: Final = 64 * 1024
@@ -47,10 +48,13 @@ def unwrap_error(text: str) -> tuple[str, str]:
     return text.strip(), ""
 
 
-def not_running(origin: str) -> Unreachable:
+def not_running(endpoint: Endpoint) -> Unreachable:
     """Nobody listens there."""
-    text = f"Stoker is not running: nothing answers at {origin}"
-    return Unreachable(text, origin=origin, hint="start it with: stoker serve")
+    hint = "start it with: stoker serve"
+    if endpoint.undo:
+        hint = f"{endpoint.origin} names that address; to ask this machine's own: {endpoint.undo}"
+    text = f"Stoker is not running: nothing answers at {endpoint}"
+    return Unreachable(text, origin=str(endpoint), hint=hint)
 
 
 def too_slow(origin: str, seconds: float) -> Unreachable:

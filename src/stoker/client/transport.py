@@ -28,10 +28,10 @@ class Stream:
     """The body of a successful answer while it arrives. Made by `Transport.open`."""
 
     def __init__(
-        self, response: http.client.HTTPResponse, origin: str, timeout: float | None
+        self, response: http.client.HTTPResponse, endpoint: Endpoint, timeout: float | None
     ) -> None:
         self._response = response
-        self._origin = origin
+        self._endpoint = endpoint
         self._timeout = timeout
         self._missing = int(response.getheader("Content-Length") or -1)
 
@@ -46,7 +46,7 @@ class Stream:
         for data in self.chunks():
             body += data
             if len(body) > MAX_ANSWER:
-                raise ParseError(f"{self._origin} sent an answer longer than {MAX_ANSWER} bytes")
+                raise ParseError(f"{self._endpoint} sent an answer longer than {MAX_ANSWER} bytes")
         return bytes(body)
 
     def _read(self) -> bytes:
@@ -54,12 +54,12 @@ class Stream:
             # read1, because read would wait for a full buffer and hold back the first tokens.
             data = self._response.read1(65536)
         except (OSError, http.client.HTTPException) as error:
-            raise _unreachable(error, self._origin, self._timeout) from error
+            raise _unreachable(error, self._endpoint, self._timeout) from error
         if self._missing > 0:
             self._missing -= len(data)
             if not data:
                 # http.client reports a short body only for read(), not for read1().
-                raise failures.cut_off(self._origin)
+                raise failures.cut_off(str(self._endpoint))
         return data
 
 
@@ -91,20 +91,16 @@ class Transport:
                 connection.link.settimeout(request.timeout)
                 self._send(connection, request)
                 response = connection.getresponse()
-                refused = _refusal(response, self._name) if response.status >= 400 else None
+                refused = _refusal(response, str(self.endpoint)) if response.status >= 400 else None
             except (OSError, http.client.HTTPException) as error:
-                raise _unreachable(error, self._name, request.timeout) from error
+                raise _unreachable(error, self.endpoint, request.timeout) from error
             if refused is not None:
                 raise refused
-            yield Stream(response, self._name, request.timeout)
+            yield Stream(response, self.endpoint, request.timeout)
         finally:
             if response is not None:
                 response.close()
             connection.close()
-
-    @property
-    def _name(self) -> str:
-        return str(self.endpoint)
 
     def _send(self, connection: "_Connection", request: Request) -> None:
         headers = headers_of(request, self.user_agent)
@@ -136,17 +132,22 @@ def headers_of(request: Request, user_agent: str) -> dict[str, str]:
     return {**headers, **request.headers}
 
 
-def tls_context() -> ssl.SSLContext:
-    """Docker Model Runner's variables, with its reading: only the word `true` counts.
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
+    """Whom to trust: Docker Model Runner's variables, else what the endpoint's context says.
 
-    Raises InvalidSetting.
+    Of the variables only the word `true` counts, as there. Raises InvalidSetting.
     """
-    authority = os.environ.get("MODEL_RUNNER_TLS_CA_CERT") or None
+    variable = os.environ.get("MODEL_RUNNER_TLS_CA_CERT")
     try:
-        context = ssl.create_default_context(cafile=authority)
+        context = ssl.create_default_context(cafile=variable or endpoint.ca_cert or None)
     except OSError as error:  # ssl.SSLError is one
-        raise InvalidSetting(f"MODEL_RUNNER_TLS_CA_CERT={authority}: {error}") from error
-    if os.environ.get("MODEL_RUNNER_TLS_SKIP_VERIFY") == "true":
+        said = (
+            f"MODEL_RUNNER_TLS_CA_CERT={variable}"
+            if variable
+            else (f"{endpoint.origin}, authority {endpoint.ca_cert}")
+        )
+        raise InvalidSetting(f"{said}: {error}") from error
+    if endpoint.skip_verify or os.environ.get("MODEL_RUNNER_TLS_SKIP_VERIFY") == "true":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -163,7 +164,7 @@ class _Connection(http.client.HTTPConnection):
         self.link: socket.socket
 
     def connect(self) -> None:
-        tls = tls_context() if self._endpoint.scheme == "https" else None
+        tls = tls_context(self._endpoint) if self._endpoint.scheme == "https" else None
         link = self._endpoint.connect(CONNECT_TIMEOUT)
         if tls is not None:
             link = tls.wrap_socket(link, server_hostname=self._endpoint.host)
@@ -175,9 +176,10 @@ def _refusal(response: http.client.HTTPResponse, origin: str) -> Exception:
     return failures.refusal(response.status, response.headers.get, body, origin)
 
 
-def _unreachable(error: Exception, origin: str, timeout: float | None) -> Unreachable:
+def _unreachable(error: Exception, endpoint: Endpoint, timeout: float | None) -> Unreachable:
+    origin = str(endpoint)
     if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
-        return failures.not_running(origin)
+        return failures.not_running(endpoint)
     if isinstance(error, TimeoutError):
         return failures.too_slow(origin, CONNECT_TIMEOUT if timeout is None else timeout)
     if isinstance(error, http.client.HTTPException):
