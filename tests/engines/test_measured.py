@@ -1,6 +1,7 @@
 """Lines of logs: of this CPU, of users' GPUs, and in the formats llama.cpp prints for others."""
 
-from stoker.engines.measured import HOST, BufferLog, device_of, read_buffer
+from stoker.engines.measured import BufferLog, device_of, read_buffer
+from stoker.planner.devices import HOST
 
 CPU = """0.00.003.922 I load_tensors:   CPU_Mapped model buffer size =     5.59 MiB
 0.00.004.000 I llama_context:        CPU  output buffer size =     0.05 MiB

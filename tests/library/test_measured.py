@@ -10,9 +10,10 @@ from stoker.library.facts import FactsReader
 from stoker.library.measured import MeasuredStore
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
+from stoker.planner.devices import Snapshot
 from stoker.planner.spec import Mode, RunSettings
 from tests.components.tiny_models import chat_model
-from tests.library.test_planning import MIB, spec
+from tests.library.test_planning import MIB, best, spec
 
 SIZES = {"host": {"weights": 9, "cache": 5 * MIB, "compute": 50 * MIB}}
 
@@ -56,16 +57,20 @@ def test_the_file_is_bounded(tmp_path: Path) -> None:
 async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     taken: dict[str, dict[str, int]] = {}
+
+    async def machine() -> Snapshot:
+        return Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
+
     planner = RunPlanner(
         SettingsStore(tmp_path / "s.json"),
         FactsReader(),
-        budget=1024 * MIB,
+        machine=machine,
         measured=lambda _, __: taken or None,
     )
-    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings(context_size=512))
-    _, computed = await planner.cost(*asked)
+    wanted = RunSettings(context_size=512)
+    computed = await best(planner, model, wanted)
     taken |= SIZES
-    assert (await planner.cost(*asked))[1] == computed
+    assert await best(planner, model, wanted) == computed
     planner.forget_costs()
-    _, measured = await planner.cost(*asked)
-    assert measured.memory > computed.memory + 40 * MIB
+    measured = await best(planner, model, wanted)
+    assert measured.cost.memory > computed.cost.memory + 40 * MIB

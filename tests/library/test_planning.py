@@ -1,5 +1,6 @@
 """What a run costs: from the header, with the options that the engine is really given."""
 
+import asyncio
 import contextlib
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from stoker.base.errors import DoesNotFit, InvalidSetting
 from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.llamacpp_options import MAX_CONTEXT, options_of
 from stoker.library.facts import FactsReader
+from stoker.library.machine import Machine
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
-from stoker.planner.devices import Device
+from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import Options, estimate_llamacpp
-from stoker.planner.spec import Format, Mode, ModelSpec, Offload, RunSettings
+from stoker.planner.fit import HOST_MARGIN
+from stoker.planner.spec import Cost, Format, Mode, ModelSpec, Offload, RunSettings, Way
 from stoker.store.headers import gguf_facts
 from tests.components.tiny_models import (
     CONTEXT,
@@ -35,7 +38,18 @@ def spec(path: Path) -> ModelSpec:
 
 
 def planner(folder: Path, budget: int = 1024 * MIB) -> RunPlanner:
-    return RunPlanner(SettingsStore(folder / "settings.json"), FactsReader(), budget=budget)
+    return planner_on(folder, Snapshot(host_total=budget, host_free=budget + HOST_MARGIN))
+
+
+def planner_on(folder: Path, machine: Snapshot) -> RunPlanner:
+    async def empty() -> Snapshot:
+        return machine
+
+    return RunPlanner(SettingsStore(folder / "settings.json"), FactsReader(), machine=empty)
+
+
+async def best(planner: RunPlanner, model: ModelSpec, settings: RunSettings) -> Way:
+    return (await planner.ways("llama.cpp", model, Mode.COMPLETION, settings))[0]
 
 
 def options(*flags: str, context: int | None = None, mode: Mode = Mode.COMPLETION) -> Options:
@@ -85,32 +99,29 @@ def test_the_command_takes_what_the_plan_says(
 
 async def test_the_cost_is_the_estimate_and_is_known(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
-    settings, cost = await planner(tmp_path).cost(
-        "llama.cpp", model, Mode.COMPLETION, RunSettings(context_size=2048)
-    )
+    chosen = await best(planner(tmp_path), model, RunSettings(context_size=2048))
     plan = estimate_llamacpp(gguf_facts(model.weights), Options(context=2048))
-    assert (cost.memory, cost.known) == (plan.total_host_bytes, True)
-    assert settings.context_size == 2048
+    assert chosen.cost == Cost(plan.total_host_bytes, known=True)
+    assert chosen.settings.context_size == 2048
 
 
 async def test_an_open_context_becomes_what_fits(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     wanted = RunSettings(context_size=-1)
-    settings, _ = await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, wanted)
-    assert settings.context_size == CONTEXT
+    assert (await best(planner(tmp_path), model, wanted)).settings.context_size == CONTEXT
 
 
 async def test_what_can_never_fit_is_refused_with_what_would(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     wanted = RunSettings(context_size=8 * 1024 * 1024)
     with pytest.raises(DoesNotFit, match="are missing") as refused:
-        await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, wanted)
+        await best(planner(tmp_path), model, wanted)
     assert "--context-size" in (refused.value.hint or "")
 
 
 async def test_a_model_without_a_readable_header_is_guessed(tmp_path: Path) -> None:
     model = spec(bad_models(tmp_path)["garbage"])
-    _, cost = await planner(tmp_path).cost("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    cost = (await best(planner(tmp_path), model, RunSettings())).cost
     assert not cost.known
     assert cost.memory > model.weights_size
 
@@ -139,52 +150,99 @@ async def test_a_header_that_lies_gets_a_plan_a_guess_or_a_refusal(
     for context in (None, -1):
         wanted = RunSettings(context_size=context)
         with contextlib.suppress(DoesNotFit):
-            _, cost = await planner(tmp_path).cost("llama.cpp", spec(path), Mode.COMPLETION, wanted)
+            cost = (await best(planner(tmp_path), spec(path), wanted)).cost
             assert 0 < cost.memory <= 1024 * MIB
 
 
-async def test_what_lies_on_a_gpu_is_counted_and_never_refused_by_the_host(tmp_path: Path) -> None:
-    model = spec(chat_model(tmp_path / "m.gguf"))
-    card = Device(id="CUDA0", total=8 << 30, free=0)
+def card(name: str, size: int) -> Device:
+    return Device(id=name, total=size, free=size)
 
-    async def devices() -> tuple[Device, ...]:
-        return (card,)
 
-    with_gpu = RunPlanner(
-        SettingsStore(tmp_path / "s.json"), FactsReader(), budget=1024 * MIB, devices=devices
+def machine(*devices: Device) -> Snapshot:
+    return Snapshot(
+        host_total=1024 * MIB, host_free=1024 * MIB + HOST_MARGIN, devices=tuple(devices)
     )
-    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings())
-    _, alone = await planner(tmp_path).cost(*asked)
-    _, cost = await with_gpu.cost(*asked)
-    assert not cost.known
-    assert cost.memory > alone.memory
-    never = RunSettings(runtime_flags=("--gpu-layers", "0"))
-    _, kept = await with_gpu.cost("llama.cpp", model, Mode.COMPLETION, never)
-    assert kept == alone
 
 
-async def test_a_new_build_is_asked_what_it_can_use(tmp_path: Path) -> None:
+async def test_what_lies_on_a_gpu_is_charged_there_and_not_to_the_host(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
-    seen: list[tuple[Device, ...]] = [(), (Device(id="Vulkan0", total=8 << 30, free=8 << 30),)]
-    changes = 0
+    with_gpu = planner_on(tmp_path, machine(card("CUDA0", 8 << 30)))
+    chosen = await best(with_gpu, model, RunSettings())
+    alone = await best(planner(tmp_path), model, RunSettings())
+    assert chosen.settings.offload == Offload((("CUDA0", LAYERS + 1),))
+    assert chosen.cost.devices.keys() == {"CUDA0"}
+    assert chosen.cost.known
+    assert chosen.cost.memory < alone.cost.memory
+    assert chosen.words == f"{LAYERS + 1} of {LAYERS + 1} layers on CUDA0"
+    never = RunSettings(runtime_flags=("--gpu-layers", "0"))
+    (kept,) = await with_gpu.ways("llama.cpp", model, Mode.COMPLETION, never)
+    assert (kept.cost, kept.words) == (alone.cost, "all on the CPU")
+
+
+async def test_lesser_ways_take_less_of_the_gpu_and_the_last_one_nothing(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    size = 512 * MIB + 80 * MIB  # the margin, and little more than the model
+    with_gpu = planner_on(tmp_path, machine(card("CUDA0", size)))
+    ways = await with_gpu.ways("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    counts = [way.settings.offload.count for way in ways if way.settings.offload]
+    assert len(counts) == len(ways) > 1
+    assert counts == sorted(set(counts), reverse=True)
+    assert counts[-1] == 0
+    assert [way.rank for way in ways] == list(range(len(ways)))
+    taken = [way.cost.devices.get("CUDA0", 0) for way in ways]
+    assert taken == sorted(taken, reverse=True)
+    required = RunSettings(runtime_flags=("--gpu-layers", "all"))
+    assert len(await with_gpu.ways("llama.cpp", model, Mode.COMPLETION, required)) == 1
+    counted = RunSettings(runtime_flags=("--gpu-layers", "1"))
+    assert len(await with_gpu.ways("llama.cpp", model, Mode.COMPLETION, counted)) == 1
+
+
+async def test_every_gpu_that_holds_all_of_it_is_as_good(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    two = planner_on(tmp_path, machine(card("CUDA0", 8 << 30), card("CUDA1", 4 << 30)))
+    ways = await two.ways("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    assert [tuple(way.cost.devices) for way in ways if not way.rank] == [("CUDA0",), ("CUDA1",)]
+    assert ways[-1].words == "all on the CPU"
+
+
+async def test_whoever_says_where_things_go_is_not_told_otherwise(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    with_gpu = planner_on(tmp_path, machine(card("CUDA0", 8 << 30)))
+    own = RunSettings(runtime_flags=("--override-tensor", "exps=CPU"))
+    (only,) = await with_gpu.ways("llama.cpp", model, Mode.COMPLETION, own)
+    assert only.settings.offload is None
+    assert only.cost.devices
+
+
+async def test_a_new_build_is_asked_what_it_can_use() -> None:
+    seen: list[tuple[Device, ...]] = [(), (card("Vulkan0", 8 << 30),)]
+    changes, now = 0, 0.0
 
     async def devices() -> tuple[Device, ...]:
         return seen[changes]
 
-    planner = RunPlanner(
-        SettingsStore(tmp_path / "s.json"),
-        FactsReader(),
-        budget=1024 * MIB,
-        devices=devices,
-        changes=lambda: changes,
+    here = Machine(
+        budget=MIB, room=lambda: MIB, devices=devices, changes=lambda: changes, clock=lambda: now
     )
-    asked = ("llama.cpp", model, Mode.COMPLETION, RunSettings())
-    settings, _ = await planner.cost(*asked)
-    assert settings.offload is None
+    assert not (await here.empty()).devices
     changes = 1
-    settings, _ = await planner.cost(*asked)
-    assert settings.offload == Offload((("Vulkan0", LAYERS + 1),))
-    # Whoever says where things go is not told otherwise.
-    own = RunSettings(runtime_flags=("--override-tensor", "exps=CPU"))
-    settings, _ = await planner.cost("llama.cpp", model, Mode.COMPLETION, own)
-    assert settings.offload is None
+    assert (await here.empty()).devices == seen[1]
+
+
+async def test_gpus_are_looked_at_again_after_a_second_and_by_one_at_a_time() -> None:
+    looks, now = 0, 0.0
+
+    async def devices() -> tuple[Device, ...]:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return (Device(id="CUDA0", total=8 * MIB, free=(8 - looks) * MIB),)
+
+    here = Machine(budget=MIB, room=lambda: MIB, devices=devices, clock=lambda: now)
+    listings = await asyncio.gather(*(here.listing() for _ in range(3)))
+    assert [listing.devices[0].free for listing in listings] == [7 * MIB] * 3
+    now = 1.5
+    assert (await here.listing()).since == 1.5
+    (device,) = (await here.now({"CUDA0": MIB})).devices
+    assert device.free == 7 * MIB
+    assert looks == 2

@@ -1,5 +1,6 @@
 """The scheduler's core, driven by events and a clock that is a number."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,36 @@ from stoker.base.errors import (
     WaitedTooLong,
 )
 from stoker.oci.digest import digest_of
-from stoker.planner.spec import FOREVER, Format, Mode, ModelSpec, RunSettings
+from stoker.planner.spec import (
+    FOREVER,
+    Cost,
+    Format,
+    Mode,
+    ModelSpec,
+    Offload,
+    RunSettings,
+    Way,
+)
 from stoker.scheduler import events as ev
 from stoker.scheduler.core import Core
 from stoker.scheduler.events import RunnerState, RunRequest, Ticket
 
 
+def way(memory: int, *, known: bool = True, rank: int = 0, **devices: int) -> Way:
+    """What it costs, with settings that tell one from another."""
+    offload = Offload(tuple((device, rank) for device in devices))
+    return Way(RunSettings(offload=offload), Cost(memory, known, devices), rank=rank)
+
+
 def request(
-    name: str, *, memory: int = 10, keep_alive: float | None = None, known: bool = False
+    name: str,
+    *ways: Way,
+    memory: int = 10,
+    keep_alive: float | None = None,
+    known: bool = False,
 ) -> RunRequest:
+    settings = RunSettings(keep_alive=keep_alive)
+    ways = tuple(replace(w, settings=replace(w.settings, keep_alive=keep_alive)) for w in ways)
     model = ModelSpec(
         id=digest_of(name.encode()),
         name=name,
@@ -29,9 +51,8 @@ def request(
         weights=Path(f"/models/{name}.gguf"),
         weights_size=memory,
     )
-    return RunRequest(
-        "llama.cpp", model, Mode.COMPLETION, RunSettings(keep_alive=keep_alive), memory, known
-    )
+    chosen = ways or (Way(settings, Cost(memory, known)),)
+    return RunRequest("llama.cpp", model, Mode.COMPLETION, chosen)
 
 
 class Driver:

@@ -99,6 +99,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     gpus = config.gpu != "none"
     engines = known_engines(environ, builds=builds, threads=usable_cores(), gpus=gpus)
     devices = EngineDevices(partial(find_program, environ, builds)) if gpus else _no_devices
+    machine = Machine(budget=budget, room=room, devices=devices, changes=lambda: builds.changes)
     facts = FactsReader()
     measured = MeasuredStore(paths.settings.with_name("measured.json"))
 
@@ -117,9 +118,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     planner = RunPlanner(
         settings,
         facts,
-        budget=budget,
-        devices=devices,
-        changes=lambda: builds.changes,
+        machine=machine.empty,
         measured=taken,
     )
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,6 +132,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             Scheduler(
                 core=Core(memory_budget=budget),
                 room=room,
+                devices=machine.listing,
                 loaded=loaded,
                 engines=engines,
                 launcher=Rollback(LocalLauncher(), builds),
@@ -189,7 +189,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 PlanRoutes(
                     library=library,
                     planner=planner,
-                    planning=Planning(facts, Machine(budget, room, devices), taken),
+                    planning=Planning(facts, lambda: machine.now(scheduler.held()), taken),
                     scheduler=scheduler,
                     engines=engines,
                     devices=devices,

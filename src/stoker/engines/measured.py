@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from stoker.planner.devices import HOST
+
 _BUFFER: Final = re.compile(
     r" (\S+) +(model|KV|RS|compute|output) buffer size = +(\d{1,9}\.\d\d) MiB"
 )
@@ -19,8 +21,6 @@ _OFFLOADED: Final = re.compile(r"load_tensors: offloaded (\d{1,6})/(\d{1,6}) lay
 _MIB: Final = 1024 * 1024
 _MOST: Final = 256
 """Buffers of one engine; it logs some more for each request, and none of them is news."""
-
-HOST: Final = "host"
 
 
 class Buffer(NamedTuple):

@@ -24,7 +24,7 @@ from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import relay
 from stoker.gateway.upstream import EngineUnreachable, Upstreams
-from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings
+from stoker.planner.spec import Mode, ModelSpec, RunSettings, Way
 from stoker.scheduler import Lease, RunRequest, Scheduler
 
 logger = logging.getLogger(__name__)
@@ -41,14 +41,14 @@ class Resolver(Protocol):
 
 
 class Planner(Protocol):
-    """What `configure` persisted for a model, and what a runner with these settings costs."""
+    """What `configure` persisted for a model, and how it can be run with these settings."""
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings: ...
 
-    async def cost(
+    async def ways(
         self, engine: str, model: ModelSpec, mode: Mode, settings: RunSettings
-    ) -> tuple[RunSettings, Cost]:
-        """With settings completed by what fits. Raises DoesNotFit, InvalidSetting."""
+    ) -> tuple[Way, ...]:
+        """Best first. Raises DoesNotFit, InvalidSetting."""
         ...
 
 
@@ -170,15 +170,8 @@ class Gateway:
         settings = self._planner.settings(engine.name, model, mode)
         if call.context_size is not None:
             settings = replace(settings, context_size=call.context_size)
-        settings, cost = await self._planner.cost(engine.name, model, mode, settings)
-        return RunRequest(
-            engine=engine.name,
-            model=model,
-            mode=mode,
-            settings=settings,
-            memory=cost.memory,
-            known=cost.known,
-        )
+        ways = await self._planner.ways(engine.name, model, mode, settings)
+        return RunRequest(engine.name, model, mode, ways)
 
     def _select(self, model: ModelSpec, named: str | None) -> Engine:
         able = [engine for engine in self._engines.values() if model.format in engine.formats]

@@ -9,12 +9,11 @@ from typing import Final
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of, policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
-from stoker.engines.measured import HOST
 from stoker.formats import ModelFacts
 from stoker.hardware.bandwidth import memory_bandwidth
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
-from stoker.planner.devices import Device, Snapshot
+from stoker.planner.devices import HOST, Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
 from stoker.planner.fit import MIN_CONTEXT, Placement, place
 from stoker.planner.quantized import BITS, quantized, resized

@@ -1,27 +1,74 @@
-"""The machine as a plan sees it: what is free now, and what our own idle models would give back."""
+"""The machine as plans and the scheduler see it."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
 
 from stoker.hardware.host import usable_memory
-from stoker.planner.devices import Device, Snapshot
+from stoker.planner.devices import Device, Listing, Snapshot
 from stoker.planner.fit import HOST_MARGIN
 
+_FRESH: Final = 1.0
+"""Seconds a look at the GPUs stays good: the engine that is asked needs a good part of one."""
 
-@dataclass(frozen=True, slots=True)
+
 class Machine:
-    """`budget` and `room` in bytes: the most for all models, and what strangers leave of it now."""
+    """`budget` and `room` in bytes: the most for all models, and what strangers leave of it now.
 
-    budget: int
-    room: Callable[[], int]
-    devices: Callable[[], Awaitable[tuple[Device, ...]]]
+    `devices` asks for the GPUs that engines can use; `changes` counts how often engines were
+    installed or removed, since another build may see others.
+    """
 
-    async def __call__(self) -> Snapshot:
-        """Now."""
-        free = min(self.budget, self.room())
+    def __init__(
+        self,
+        *,
+        budget: int,
+        room: Callable[[], int],
+        devices: Callable[[], Awaitable[tuple[Device, ...]]],
+        changes: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget = budget
+        self._room = room
+        self._devices = devices
+        self._changes = changes
+        self._seen = 0
+        self._clock = clock
+        self._listing: Listing | None = None
+        self._looking = asyncio.Lock()
+
+    async def listing(self) -> Listing:
+        """The GPUs, looked at a second ago at most."""
+        async with self._looking:
+            now, changes = self._clock(), self._changes()
+            listing = self._listing
+            if listing is None or now - listing.since > _FRESH or changes != self._seen:
+                listing = self._listing = Listing(await self._devices(), now)
+                self._seen = changes
+            return listing
+
+    async def empty(self) -> Snapshot:
+        """As if nothing ran: what does not fit there is refused for good."""
+        listing = self._listing
+        if listing is None or self._changes() != self._seen:
+            listing = await self.listing()
+        return Snapshot(
+            host_total=self._budget,
+            host_free=self._budget + HOST_MARGIN,
+            devices=tuple(replace(device, free=device.total) for device in listing.devices),
+        )
+
+    async def now(self, held: Mapping[str, int]) -> Snapshot:
+        """As if of ours nothing ran: what is free, and what our runners hold of each GPU."""
+        listing = await self.listing()
         # The budget and the room have left their margin already; the planner takes one more.
         return Snapshot(
             host_total=usable_memory(),
-            host_free=free + HOST_MARGIN,
-            devices=await self.devices(),
+            host_free=min(self._budget, self._room()) + HOST_MARGIN,
+            devices=tuple(
+                replace(device, free=min(device.free + held.get(device.id, 0), device.total))
+                for device in listing.devices
+            ),
         )

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+HOST: Final = "host"
+"""The name of the host's memory, where GPUs have theirs."""
 
 
 class DeviceKind(StrEnum):
@@ -23,6 +27,14 @@ class Device:
     kind: DeviceKind = DeviceKind.DISCRETE
     total: int
     free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The GPUs that engines can use, by a look that began at `since` (time.monotonic)."""
+
+    devices: tuple[Device, ...]
+    since: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,10 +86,24 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a runner takes. `memory`: bytes of host memory.
+    """What a runner takes, in bytes: `memory` of the host, `devices` of GPUs by their ids.
 
     `known`: computed of the model's header, so that what exceeds the machine need not be tried.
     """
 
     memory: int
     known: bool = False
+    devices: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to run a model: with these settings it costs this. `words` say it to people.
+
+    Ways of the same `rank` are equally good, those of a higher one less.
+    """
+
+    settings: RunSettings
+    cost: Cost
+    words: str = ""
+    rank: int = 0

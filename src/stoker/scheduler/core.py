@@ -7,45 +7,45 @@ it holds the runner until it is released. Rules:
 
 * A load is joined, never doubled, and it outlives whoever asked first.
 * A runner in use is never stopped to make room.
-* Memory is a ledger: the sum over all runners, also those that still load or stop, stays within
-  the budget and within what strangers leave; only a runner whose size is a guess may exceed it,
-  alone. One whose size is known is refused then.
+* Memory is a ledger for each device: the sum over all runners, also those that still load or stop,
+  stays within the budget and within what strangers leave; only a runner whose size is a guess may
+  exceed it, alone. One whose size is known is refused then.
 * Runners kept for ever are not evicted: what can never fit beside them is refused at once.
 * A runner that became ready and served nobody yet is not evicted for `dwell` seconds.
 * What fails to start again and again is tried less and less often (`trouble`); a wait has a limit.
-* The queue is served in order. Whoever needs no memory is served at once, unless somebody in front
-  has waited for memory for `patience` seconds: then runners get no new work from behind that one
-  until they can be stopped (no starvation by a busy neighbour).
+* Runners are started in the order they were asked for: whoever waits for memory has it kept free,
+  and who fits beside that need not wait. Whoever needs no memory is served at once, unless somebody
+  in front has waited for memory for `patience` seconds: then the runners that hold it get no new
+  work until they can be stopped (no starvation by a busy neighbour).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
-from stoker.base.errors import StokerError
-from stoker.base.units import binary_size
+from stoker.planner.devices import HOST, Device
 from stoker.planner.spec import FOREVER
-from stoker.scheduler import policy, refusals
+from stoker.scheduler import refusals
 from stoker.scheduler.events import (
+    AboutToLoad,
     DrainAsked,
     Effect,
     Event,
     Exited,
-    Generation,
-    Grant,
     LaunchFailed,
     Refuse,
     Released,
     Requested,
     RunnerKey,
     RunnerState,
-    Start,
     Started,
-    Stop,
     Ticket,
     TimePassed,
     UnloadAsked,
 )
+from stoker.scheduler.ledger import Ledger
+from stoker.scheduler.line import Line
 from stoker.scheduler.queue import Queue, Waiting
+from stoker.scheduler.roster import Roster
 from stoker.scheduler.runner import Runner
 from stoker.scheduler.trouble import Troubles
 
@@ -60,7 +60,7 @@ DEFAULT_DWELL: Final = 10.0
 
 
 class Core:
-    """State and rules. `memory_budget` in bytes; one owner calls `handle`."""
+    """State and rules. `memory_budget` in bytes of host memory; one owner calls `handle`."""
 
     def __init__(
         self,
@@ -71,61 +71,53 @@ class Core:
         wait: float = DEFAULT_WAIT,
         dwell: float = DEFAULT_DWELL,
     ) -> None:
-        self.memory_budget = memory_budget
-        self.room = memory_budget
+        self.roster = Roster(Ledger(budgets={HOST: memory_budget}))
         self.queue_limit = queue_limit
         self.patience = patience
         self.wait = wait
         self.dwell = dwell
-        self.runners: dict[RunnerKey, Runner] = {}
         self.draining = False
         self._queue = Queue()
-        self._holds: dict[Ticket, RunnerKey] = {}
         self._troubles = Troubles()
-        self._generations = 0
 
     def handle(self, event: Event, now: float, room: int | None = None) -> list[Effect]:
         """Take note of what happened; answer what is to be done, in order.
 
-        `room`: bytes that all runners together may have now, by what other programs hold; None
-        when nobody looked.
+        `room`: bytes of host memory that all runners together may have now, by what other programs
+        hold; None when nobody looked.
         """
         if room is not None:
-            self.room = room
-        effects: list[Effect] = []
-        match event:
-            case Requested():
-                effects += self._requested(event, now)
-            case Released():
-                self._released(event.ticket, now)
-            case Started():
-                self._started(event, now)
-            case LaunchFailed():
-                effects += self._failed(event, now)
-            case Exited():
-                self._exited(event, now)
-            case UnloadAsked():
-                self._unload(event)
-            case DrainAsked():
-                effects += self._drain()
-            case TimePassed():
-                pass
-            case _:
-                assert_never(event)
+            self.roster.ledger = self.ledger.with_room(room)
+        effects = list(self._note(event, now))
         effects += self._stop_idle(now)
-        effects += self._serve_queue(now)
-        effects += self._give_up(now)
+        if self._queue:
+            line = Line(
+                self._queue, self.roster, self._troubles, patience=self.patience, dwell=self.dwell
+            )
+            effects += line.serve(now)
+        for ticket, late in self._queue.overdue(now):
+            error = refusals.waited_too_long(late.request, now - late.since)
+            effects.append(Refuse(ticket, error))
         return effects
+
+    def see(self, devices: tuple[Device, ...], since: float) -> None:
+        """The GPUs that engines can use, and what is free of them, by a look begun at `since`.
+
+        Decides nothing: it is for the next event.
+        """
+        self.roster.see(devices, since)
 
     def next_deadline(self, now: float) -> float | None:
         """When `handle(TimePassed())` is due, if nothing else happens before."""
         times = [runner.expires for runner in self.runners.values()]
-        for _, waiting in self._queue:
-            times += [waiting.since + self.patience, waiting.until]
-            held = self._troubles.holding(waiting.request, now)
-            times += [held.until] if held else []
-        if self._queue:
+        if (end := self._queue.next_end()) is not None:
+            times.append(end)
             times += [r.since + self.dwell for r in self.runners.values() if not r.served]
+        for key in self._queue.keys:
+            _, first = self._queue.of(key)[0]
+            times.append(first.since + self.patience)
+            held = self._troubles.holding(first.request, now)
+            times += [held.until] if held else []
         # What is due already has been dealt with, or waits for something other than time.
         return min((t for t in times if now < t < FOREVER), default=None)
 
@@ -135,14 +127,14 @@ class Core:
         return max((now - since for since in busy), default=0.0)
 
     @property
-    def limit(self) -> int:
-        """Bytes that all runners together may have now."""
-        return min(self.memory_budget, self.room)
+    def runners(self) -> Mapping[RunnerKey, Runner]:
+        """All of them, oldest first."""
+        return self.roster.runners
 
     @property
-    def memory_used(self) -> int:
-        """Bytes the ledger counts, runners on their way in or out included."""
-        return sum(runner.request.memory for runner in self.runners.values())
+    def ledger(self) -> Ledger:
+        """Who holds how much."""
+        return self.roster.ledger
 
     @property
     def waiting(self) -> int:
@@ -152,7 +144,7 @@ class Core:
     @property
     def needs_room(self) -> bool:
         """Whether a request waits for a runner that is not there."""
-        return not self._queue.keys <= self.runners.keys()
+        return any(key not in self.runners for key in self._queue.keys)
 
     def runs(self, key: RunnerKey) -> bool:
         """Whether there is such a runner, in whatever state."""
@@ -164,51 +156,82 @@ class Core:
 
     # Events
 
-    def _requested(self, event: Requested, now: float) -> list[Effect]:
+    def _note(self, event: Event, now: float) -> Iterable[Effect]:
+        match event:
+            case Requested():
+                return self._requested(event, now)
+            case Released():
+                self._released(event.ticket, now)
+            case AboutToLoad():
+                return self._check(event, now)
+            case Started():
+                self._started(event, now)
+            case LaunchFailed():
+                return self._failed(event, now)
+            case Exited():
+                self._exited(event, now)
+            case UnloadAsked():
+                self._unload(event)
+            case DrainAsked():
+                return self._drain()
+            case TimePassed():
+                pass
+            case _:
+                assert_never(event)
+        return ()
+
+    def _requested(self, event: Requested, now: float) -> Iterator[Effect]:
         if self.draining:
-            return [Refuse(event.ticket, refusals.draining())]
+            yield Refuse(event.ticket, refusals.draining())
+            return
         if len(self._queue) >= self.queue_limit:
-            full = refusals.queue_full(len(self._queue))
-            return [Refuse(event.ticket, full)]
+            yield Refuse(event.ticket, refusals.queue_full(len(self._queue)))
+            return
         runner = self.runners.get(event.request.key)
         if runner and event.keep_alive is not None:
-            runner.keep_alive = event.keep_alive
+            runner.keeps(event.keep_alive)
         keep_alive = event.request.keep_alive if event.keep_alive is None else event.keep_alive
         until = now + (self.wait if event.wait is None else event.wait)
         self._queue.add(event.ticket, Waiting(event.request, now, keep_alive, until))
-        return []
 
     def _released(self, ticket: Ticket, now: float) -> None:
         self._queue.remove(ticket)
-        key = self._holds.pop(ticket, None)
-        runner = self.runners.get(key) if key else None
-        if runner and ticket in runner.holders:
-            runner.holders.remove(ticket)
-            runner.idle_since = now
+        self.roster.release(ticket, now)
+
+    def _check(self, event: AboutToLoad, now: float) -> Iterator[Effect]:
+        """The plan may have been overtaken by another program; then it is decided anew."""
+        runner = self.roster.current(event.key, event.generation)
+        if not runner or runner.state is not RunnerState.LOADING:
+            return
+        runner.loads = True
+        if not runner.way.cost.known:
+            return
+        held = self.roster.ledger.held[event.key]
+        if over := self.roster.ledger.missing(dict.fromkeys(held, 0)):
+            why = f"another program took {refusals.sizes(over)} meanwhile"
+            yield self.roster.stop(event.key, why, now)
 
     def _started(self, event: Started, now: float) -> None:
-        runner = self._current(event.key, event.generation)
+        runner = self.roster.current(event.key, event.generation)
         if runner and runner.state is RunnerState.LOADING:
-            runner.state = RunnerState.READY
-            runner.idle_since = runner.since = now
+            runner.becomes(RunnerState.READY, now)
             self._troubles.started(event.key)
 
-    def _failed(self, event: LaunchFailed, now: float) -> list[Effect]:
-        runner = self._current(event.key, event.generation)
+    def _failed(self, event: LaunchFailed, now: float) -> Iterator[Effect]:
+        runner = self.roster.current(event.key, event.generation)
         if not runner:
-            return []
-        self._forget(event.key)
+            return
+        self.roster.forget(event.key, now)
         self._troubles.failed(runner.request, event.error, now)
-        waiting = [t for t, w in self._queue if w.request.key == event.key]
-        for ticket in waiting:
+        for ticket, _ in self._queue.of(event.key):
             self._queue.remove(ticket)
-        return [Refuse(ticket, event.error) for ticket in waiting]
+            yield Refuse(ticket, event.error)
 
     def _exited(self, event: Exited, now: float) -> None:
         # The holders find out by their broken connection; their later Released is harmless.
-        runner = self._current(event.key, event.generation)
+        runner = self.roster.current(event.key, event.generation)
         if runner:
-            self._forget(event.key)
+            self.roster.forget(event.key, now)
             if runner.state is RunnerState.READY:
                 self._troubles.crashed(runner.request, now, lived=now - runner.since)
 
@@ -217,148 +240,30 @@ class Core:
             self._troubles.over(key)  # new settings are announced by this too
         for key, runner in self.runners.items():
             if event.keys is None or key in event.keys:
-                runner.unload = not runner.holders and not self._wanted(key)
+                runner.unload = not runner.holders and not self._queue.count(key)
 
-    def _drain(self) -> list[Effect]:
+    def _drain(self) -> Iterator[Effect]:
         self.draining = True
         for runner in self.runners.values():
             runner.unload = True
-        refused = [Refuse(ticket, refusals.draining()) for ticket, _ in self._queue]
+        for ticket, _ in self._queue:
+            yield Refuse(ticket, refusals.draining())
         self._queue = Queue()
-        return list(refused)
 
     # Decisions
 
     def _stop_idle(self, now: float) -> Iterator[Effect]:
         for key, runner in self.runners.items():
+            expired = runner.expires <= now
+            if not (expired or runner.unload) or runner.state is RunnerState.STOPPING:
+                continue
             asked = runner.unload and runner.idle
             # One that loads may still be wanted; an idle one that is wanted is granted now.
             dropped = runner.unload and runner.state is RunnerState.LOADING
-            expired = not asked and runner.expires <= now
-            if not (asked or dropped or expired):
-                continue
-            if (dropped or expired) and self._wanted(key):
-                continue
-            why = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
-            if not expired:
-                why = "the daemon is shutting down" if self.draining else "it was to be unloaded"
-            yield self._stop(key, runner, why, now)
+            if asked or ((dropped or expired) and not self._queue.count(key)):
+                yield self.roster.stop(key, self._why_idle(runner, expired=expired), now)
 
-    def _stop(self, key: RunnerKey, runner: Runner, why: str, now: float) -> Stop:
-        runner.state = RunnerState.STOPPING
-        runner.since = now
-        return Stop(key, runner.generation, why)
-
-    def _serve_queue(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        ahead: set[RunnerKey] = set()  # wanted by those further in front
-        closed: set[RunnerKey] = set()  # no new work for those further behind
-        short_of_memory = False
-        for ticket, waiting in self._queue:
-            key = waiting.request.key
-            runner = self.runners.get(key)
-            if runner is not None:
-                if runner.state is RunnerState.READY and not runner.unload and key not in closed:
-                    self._queue.remove(ticket)
-                    runner.holders.add(ticket)
-                    runner.served = True
-                    self._holds[ticket] = key
-                    effects.append(Grant(ticket, key, runner.generation))
-                    continue
-            elif held := self._troubles.holding(waiting.request, now):
-                # Whoever waits for a runner in trouble keeps nobody else waiting.
-                if held.error:
-                    effects.append(self._refuse(ticket, held.error))
-                continue
-            elif not short_of_memory:  # in order: a small model must not overtake a large one
-                spared = ahead
-                if now - waiting.since >= self.patience:
-                    closed = {k for k, r in self.runners.items() if r.keep_alive != FOREVER}
-                else:
-                    spared = set(self._queue.keys)
-                effects += self._make_room(ticket, waiting, spared, now)
-                short_of_memory = key not in self.runners and ticket in self._queue
-            ahead.add(key)
-        return effects
-
-    def _make_room(
-        self, ticket: Ticket, waiting: Waiting, spared: set[RunnerKey], now: float
-    ) -> list[Effect]:
-        """Start the runner, or stop idle ones so that it can start, or say why it never can."""
-        request = waiting.request
-        missing = self.memory_used + request.memory - self.limit
-        if missing <= 0:
-            return [self._start(waiting, now)]
-        if request.known and request.memory > self.limit:
-            others = max(self.memory_budget - self.room, 0)
-            error = refusals.too_large(request, limit=self.limit, others=others)
-            return [self._refuse(ticket, error)]
-        # A guess may exceed the budget alone: it is only a guess, and the user asked for it.
-        if not self.runners:
-            return [self._start(waiting, now)]
-        pinned = [r.request for r in self.runners.values() if r.keep_alive == FOREVER]
-        if pinned and sum(r.memory for r in pinned) + request.memory > self.limit:
-            kept = refusals.kept_for_ever(request, pinned, limit=self.limit)
-            return [self._refuse(ticket, kept)]
-        leaving = sum(
-            r.request.memory for r in self.runners.values() if r.state is RunnerState.STOPPING
-        )
-        if leaving >= missing or len(self.runners) == self._stopping:
-            return []
-        candidates = self._candidates(spared, now)
-        chosen = policy.victims(candidates, missing - leaving)
-        if chosen is None and request.memory > self.limit:
-            chosen = tuple(c.key for c in candidates if not c.pinned)
-        if chosen:
-            why = f"{request.model.name} needs its memory, and it was used least recently"
-            return [self._stop(key, self.runners[key], why, now) for key in chosen]
-        return []
-
-    @property
-    def _stopping(self) -> int:
-        return sum(r.state is RunnerState.STOPPING for r in self.runners.values())
-
-    def _refuse(self, ticket: Ticket, error: StokerError) -> Refuse:
-        self._queue.remove(ticket)
-        return Refuse(ticket, error)
-
-    def _candidates(self, spared: set[RunnerKey], now: float) -> list[policy.Candidate]:
-        return [
-            policy.Candidate(
-                key, runner.request.memory, runner.idle_since, runner.keep_alive == FOREVER
-            )
-            for key, runner in self.runners.items()
-            if runner.idle
-            and key not in spared
-            and (runner.served or now - runner.since >= self.dwell)
-        ]
-
-    def _wanted(self, key: RunnerKey) -> bool:
-        return self._queue.count(key) > 0
-
-    def _start(self, waiting: Waiting, now: float) -> Start:
-        self._generations += 1
-        generation = Generation(self._generations)
-        request = waiting.request
-        self.runners[request.key] = Runner(request, generation, waiting.keep_alive, since=now)
-        left = max(self.limit - self.memory_used, 0)
-        why = f"{binary_size(left)} of {binary_size(self.limit)} are left for other models"
-        return Start(generation, request, why)
-
-    def _give_up(self, now: float) -> list[Effect]:
-        return [
-            self._refuse(ticket, refusals.waited_too_long(waiting.request, now - waiting.since))
-            for ticket, waiting in self._queue
-            if waiting.until <= now
-        ]
-
-    # Records
-
-    def _current(self, key: RunnerKey, generation: Generation) -> Runner | None:
-        runner = self.runners.get(key)
-        return runner if runner and runner.generation == generation else None
-
-    def _forget(self, key: RunnerKey) -> None:
-        runner = self.runners.pop(key)
-        for ticket in runner.holders:
-            del self._holds[ticket]
+    def _why_idle(self, runner: Runner, *, expired: bool) -> str:
+        if expired and not runner.unload:
+            return f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
+        return "the daemon is shutting down" if self.draining else "it was to be unloaded"

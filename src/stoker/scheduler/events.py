@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from stoker.base.errors import StokerError
 from stoker.oci.digest import Digest
-from stoker.planner.spec import DEFAULT_KEEP_ALIVE, Mode, ModelSpec, RunSettings
+from stoker.planner.spec import DEFAULT_KEEP_ALIVE, Cost, Mode, ModelSpec, RunSettings, Way
 
 Ticket = NewType("Ticket", int)
 """One request's place in the queue, and later its hold on a runner."""
@@ -15,8 +15,7 @@ Generation = NewType("Generation", int)
 """One life of a runner. News of an earlier life is recognised by it and ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerKey:
+class RunnerKey(NamedTuple):
     """What makes two requests share a process."""
 
     engine: str
@@ -26,21 +25,28 @@ class RunnerKey:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A wish for a runner. `memory` is the estimated cost in bytes of the process.
-
-    `known`: the estimate is computed and not guessed, so what exceeds the machine is not tried.
+    """A wish for a runner. `ways` to run the model, best first: which one is the core's to choose,
+    by what memory is free. At least one.
     """
 
     engine: str
     model: ModelSpec
     mode: Mode
-    settings: RunSettings
-    memory: int
-    known: bool = False
+    ways: tuple[Way, ...]
 
     @property
     def key(self) -> RunnerKey:
         return RunnerKey(self.engine, self.model.id, self.mode)
+
+    @property
+    def settings(self) -> RunSettings:
+        """Of the best way."""
+        return self.ways[0].settings
+
+    @property
+    def cost(self) -> Cost:
+        """Of the best way."""
+        return self.ways[0].cost
 
     @property
     def keep_alive(self) -> float:
@@ -99,6 +105,14 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class AboutToLoad:
+    """Its engine is about to take memory: the last moment to see that somebody else did."""
+
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class UnloadAsked:
     """Stop these runners where they are idle; all idle ones when `keys` is None."""
 
@@ -116,7 +130,15 @@ class DrainAsked:
 
 
 Event = (
-    Requested | Released | Started | LaunchFailed | Exited | UnloadAsked | TimePassed | DrainAsked
+    Requested
+    | Released
+    | AboutToLoad
+    | Started
+    | LaunchFailed
+    | Exited
+    | UnloadAsked
+    | TimePassed
+    | DrainAsked
 )
 
 
@@ -125,6 +147,8 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Start:
+    """`request` has one way left, the chosen one."""
+
     generation: Generation
     request: RunRequest
     reason: str = field(default="", compare=False)

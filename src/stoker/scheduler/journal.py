@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from stoker.base.units import binary_size
 from stoker.oci.digest import Digest
+from stoker.planner.devices import HOST
 from stoker.scheduler import events as ev
 from stoker.scheduler.events import Effect, Event, RunRequest, Ticket
+from stoker.scheduler.refusals import sizes
 
 MOST: Final = 1000
 """Entries kept; some hundred bytes each."""
@@ -65,9 +66,11 @@ class Journal:
         for effect in effects:
             match effect:
                 case ev.Start():
-                    size = binary_size(effect.request.memory)
-                    sure = "" if effect.request.known else ", a guess"
-                    why = f"needs {size}{sure}; {effect.reason}"
+                    (way,) = effect.request.ways
+                    size = sizes({**way.cost.devices, HOST: way.cost.memory})
+                    sure = "" if way.cost.known else ", a guess"
+                    where = f"{way.words}: " if way.words else ""
+                    why = f"{where}needs {size}{sure}; {effect.reason}"
                     yield effect.request.key.model, "loading", why
                 case ev.Stop():
                     yield effect.key.model, "stopping", effect.reason

@@ -1,7 +1,7 @@
-"""Requests that wait, in order, and how many for each runner. Pure."""
+"""Requests that wait, by the runner they wait for, in order. Pure."""
 
-from collections import Counter
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stoker.scheduler.events import RunnerKey, RunRequest, Ticket
@@ -18,41 +18,71 @@ class Waiting:
 
 
 class Queue:
-    """Counted as it changes: a decision must not look at hundreds for each runner."""
+    """Kept by runner: whoever waits for the same one is served together, and a decision looks at
+    each runner once, however many wait for it.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[Ticket, Waiting] = {}
-        self._counts: Counter[RunnerKey] = Counter()
+        self._by_key: dict[RunnerKey, dict[Ticket, Waiting]] = {}
+        self._keys: dict[Ticket, RunnerKey] = {}
+        self._ends: list[tuple[float, Ticket]] = []
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._keys)
 
     def __contains__(self, ticket: Ticket) -> bool:
-        return ticket in self._waiting
+        return ticket in self._keys
 
     def __iter__(self) -> Iterator[tuple[Ticket, Waiting]]:
-        """In the order they came; the queue may change on the way."""
-        return iter(list(self._waiting.items()))
+        """Runner by runner."""
+        for waiting in self._by_key.values():
+            yield from waiting.items()
+
+    @property
+    def keys(self) -> Sequence[RunnerKey]:
+        """The runners that somebody waits for, in the order of who waits longest for each."""
+        if len(self._by_key) < 2:
+            return list(self._by_key)
+        return sorted(self._by_key, key=self._first_came)
 
     def add(self, ticket: Ticket, waiting: Waiting) -> None:
         """At the end."""
-        self._waiting[ticket] = waiting
-        self._counts[waiting.request.key] += 1
+        key = waiting.request.key
+        self._by_key.setdefault(key, {})[ticket] = waiting
+        self._keys[ticket] = key
+        heapq.heappush(self._ends, (waiting.until, ticket))
 
     def remove(self, ticket: Ticket) -> None:
         """Wherever it is; nothing happens when it is not here."""
-        waiting = self._waiting.pop(ticket, None)
-        if waiting:
-            key = waiting.request.key
-            self._counts[key] -= 1
-            if not self._counts[key]:
-                del self._counts[key]
+        key = self._keys.pop(ticket, None)
+        if key is not None:
+            mine = self._by_key[key]
+            del mine[ticket]
+            if not mine:
+                del self._by_key[key]
+
+    def of(self, key: RunnerKey) -> Sequence[tuple[Ticket, Waiting]]:
+        """Who waits for this runner, in order."""
+        return tuple(self._by_key.get(key, {}).items())
 
     def count(self, key: RunnerKey) -> int:
         """How many wait for this runner."""
-        return self._counts.get(key, 0)
+        return len(self._by_key.get(key, ()))
 
-    @property
-    def keys(self) -> frozenset[RunnerKey]:
-        """The runners that somebody waits for."""
-        return frozenset(self._counts)
+    def next_end(self) -> float | None:
+        """When the next one has waited for as long as it may."""
+        while self._ends and self._ends[0][1] not in self._keys:
+            heapq.heappop(self._ends)  # it left before
+        return self._ends[0][0] if self._ends else None
+
+    def overdue(self, now: float) -> Iterator[tuple[Ticket, Waiting]]:
+        """Take out whoever has waited for as long as it may."""
+        while (end := self.next_end()) is not None and end <= now:
+            ticket = self._ends[0][1]
+            waiting = self._by_key[self._keys[ticket]][ticket]
+            self.remove(ticket)
+            yield ticket, waiting
+
+    def _first_came(self, key: RunnerKey) -> tuple[float, Ticket]:
+        ticket, waiting = next(iter(self._by_key[key].items()))
+        return waiting.since, ticket

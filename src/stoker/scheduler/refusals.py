@@ -10,7 +10,21 @@ from stoker.base.errors import (
     WaitedTooLong,
 )
 from stoker.base.units import binary_size
+from stoker.planner.devices import HOST
 from stoker.scheduler.events import RunRequest
+from stoker.scheduler.ledger import Charges, Ledger
+
+
+def sizes(charges: Charges) -> str:
+    """`2GiB of CUDA0 and 512MiB of the host`."""
+    return " and ".join(
+        f"{binary_size(size)} of {named(memory)}" for memory, size in charges.items()
+    )
+
+
+def named(memory: str) -> str:
+    """A memory as sentences have it."""
+    return "the host" if memory == HOST else memory
 
 
 def draining() -> Draining:
@@ -34,24 +48,36 @@ def waited_too_long(request: RunRequest, seconds: float) -> WaitedTooLong:
     )
 
 
-def too_large(request: RunRequest, *, limit: int, others: int) -> DoesNotFit:
+def too_large(
+    request: RunRequest, charges: Charges, lacking: Charges, ledger: Ledger
+) -> DoesNotFit:
     """Even with nothing else of ours loaded. The planner knows what the whole machine holds."""
+    name = request.model.name
+    memory, short = next(iter(lacking.items()))
+    if memory not in ledger.budgets:
+        return DoesNotFit(
+            f"{name} was planned for {memory}, which is not there any more",
+            hint="stoker doctor shows the GPUs; stoker configure --gpu preferred allows the CPU",
+        )
+    others = ledger.strangers.get(memory, 0)
     held = f"; other programs hold {binary_size(others)}" if others else ""
     return DoesNotFit(
-        f"{request.model.name} needs {binary_size(request.memory)} of the host, where"
-        f" {binary_size(limit)} can be used now:"
-        f" {binary_size(request.memory - limit)} are missing{held}",
+        f"{name} needs {binary_size(charges[memory])} of {named(memory)}, where"
+        f" {binary_size(ledger.limit(memory))} can be used now:"
+        f" {binary_size(short)} are missing{held}",
         hint="free memory, take a smaller --context-size or a smaller quantization;"
         " stoker plan shows what takes how much",
     )
 
 
-def kept_for_ever(request: RunRequest, pinned: Sequence[RunRequest], *, limit: int) -> Conflict:
+def kept_for_ever(
+    request: RunRequest, charges: Charges, lacking: Charges, keepers: Sequence[str]
+) -> Conflict:
     """Nothing that may be stopped would make enough room."""
-    names = ", ".join(sorted(kept.model.name for kept in pinned))
+    memory, short = next(iter(lacking.items()))
     return Conflict(
-        f"{request.model.name} needs about {binary_size(request.memory)}, and"
-        f" {binary_size(sum(kept.memory for kept in pinned))} of"
-        f" {binary_size(limit)} is held by models that are kept for ever: {names}",
+        f"{request.model.name} needs about {binary_size(charges[memory])} of {named(memory)}:"
+        f" {binary_size(short)} are missing beside models that are kept for ever:"
+        f" {', '.join(sorted(keepers))}",
         hint="stoker unload one of them, or give it a finite keep-alive",
     )

@@ -7,7 +7,7 @@ of the supervisor's group, never in a caller's.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +17,7 @@ from typing import Self, assert_never
 
 from stoker.engines.measured import BufferLog
 from stoker.engines.spec import Engine, Instance, Launcher
+from stoker.planner.devices import Listing
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
 from stoker.scheduler.events import Effect, Event, RunnerKey, Ticket
@@ -38,8 +39,8 @@ class Scheduler:
 
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
     sockets; `engine_log` receives every line that an engine writes, after the engine's and the
-    model's name; `watch` sees every decision; `room` answers how many bytes of memory all engines
-    may have now; `loaded` is told what a model took.
+    model's name; `watch` sees every decision; `room` answers how many bytes of host memory all
+    engines may have now, `devices` what the GPUs are and have; `loaded` is told what a model took.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Scheduler:
         engine_log: Callable[[str, str, str], None],
         watch: Callable[[Effect], None] = lambda _: None,
         room: Callable[[], int] | None = None,
+        devices: Callable[[], Awaitable[Listing]] | None = None,
         loaded: Callable[[events.RunRequest, BufferLog], None] = lambda _, __: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,6 +61,7 @@ class Scheduler:
         self._engines = engines
         self._watch = watch
         self._room = room
+        self._devices = devices
         self.journal = Journal()
         self._clock = clock
         self._tickets = count(1)
@@ -69,6 +72,7 @@ class Scheduler:
             run_dir=run_dir,
             engine_log=engine_log,
             loaded=loaded,
+            about_to_load=self._about_to_load,
             report=self._dispatch,
             clock=clock,
         )
@@ -105,6 +109,8 @@ class Scheduler:
         with: LaunchFailed, NotReadyInTime, QueueFull, WaitedTooLong, Draining, Conflict,
         DoesNotFit.
         """
+        if not self._core.runs(request.key):
+            await self._look_at_devices()
         ticket = Ticket(next(self._tickets))
         grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self._grants[ticket] = grant
@@ -120,6 +126,10 @@ class Scheduler:
     def unload(self, keys: frozenset[RunnerKey] | None) -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
         return sum(isinstance(e, events.Stop) for e in self._dispatch(events.UnloadAsked(keys)))
+
+    def held(self) -> Mapping[str, int]:
+        """Bytes that all runners hold, by memory."""
+        return self._core.ledger.used
 
     def stuck_for(self) -> float:
         """Seconds that the longest start or stop of a runner takes by now: for a watchdog."""
@@ -147,7 +157,9 @@ class Scheduler:
                 waiting=self._core.waiting_for(key),
                 idle_for=now - runner.idle_since if runner.idle else None,
                 keep_alive=runner.keep_alive,
-                memory=runner.request.memory,
+                memory=runner.way.cost.memory,
+                devices=runner.way.cost.devices,
+                placed=runner.way.words,
                 pid=instance.pid
                 if (instance := self._supervisor.instance(runner.generation))
                 else None,
@@ -162,6 +174,16 @@ class Scheduler:
     def _build(self, engine: str) -> str:
         build = self._engines[engine].build()
         return f"{build.version} ({build.source})" if build else ""
+
+    async def _look_at_devices(self) -> None:
+        if self._devices is not None:
+            seen = await self._devices()
+            self._core.see(seen.devices, seen.since)
+
+    async def _about_to_load(self, start: events.Start) -> None:
+        """Another program may have taken the memory since the decision: decide again."""
+        await self._look_at_devices()
+        self._dispatch(events.AboutToLoad(start.request.key, start.generation))
 
     def _dispatch(self, event: Event) -> list[Effect]:
         now = self._clock()
@@ -178,8 +200,14 @@ class Scheduler:
         """Looked at only when something may be started: it costs more than a decision."""
         if self._room is None:
             return None
-        asked = isinstance(event, events.Requested) and not self._core.runs(event.request.key)
-        return self._room() if asked or self._core.needs_room else None
+        match event:
+            case events.AboutToLoad():
+                starts = True
+            case events.Requested():
+                starts = not self._core.runs(event.request.key)
+            case _:
+                starts = False
+        return self._room() if starts or self._core.needs_room else None
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

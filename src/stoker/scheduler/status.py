@@ -1,14 +1,17 @@
 """What `ps` and the metrics show of a runner. A snapshot, never a handle."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from stoker.scheduler.events import RunnerKey, RunnerState
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """One runner now. `idle_for` in seconds, None while busy or loading; memory in bytes.
+    """One runner now. `idle_for` in seconds, None while busy or loading; `memory` of the host and
+    of `devices` in bytes. `placed`: where its parts are, for people.
 
     `age`: seconds since its start was decided. `socket`: where its engine answers, once it does.
     `read`: the share of the model's files the engine has taken in, 0 to 1, where that is known.
@@ -27,3 +30,5 @@ class RunnerStatus:
     age: float = 0.0
     read: float | None = None
     socket: Path | None = None
+    devices: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    placed: str = ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Carries out starts and stops, and reports how each life of a runner went.
 
-    Use as an async context manager: leaving it stops every engine. `report` hears of each start
-    exactly one end, whatever the reason; it must not raise.
+    Use as an async context manager: leaving it stops every engine. `about_to_load` is awaited
+    before an engine takes memory, and may stop it. `report` hears of each start exactly one end,
+    whatever the reason; it must not raise.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Supervisor:
         run_dir: Path,
         engine_log: Callable[[str, str, str], None],
         loaded: Callable[[RunRequest, BufferLog], None],
+        about_to_load: Callable[[Start], Awaitable[None]],
         report: Callable[[events.Event], object],
         clock: Callable[[], float],
     ) -> None:
@@ -39,6 +41,7 @@ class Supervisor:
         self._run_dir = run_dir
         self._engine_log = engine_log
         self._loaded = loaded
+        self._about_to_load = about_to_load
         self._report = report
         self._clock = clock
         self._instances: dict[Generation, Instance] = {}
@@ -95,6 +98,8 @@ class Supervisor:
     async def _live(self, start: Start) -> StokerError | None:
         """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
         try:
+            await self._about_to_load(start)
+            await asyncio.sleep(0)  # if it was stopped there, this is where it ends
             instance = await self._launch(start)
         except StokerError as error:
             logger.warning("launch failed model=%s: %s", start.request.model.name, error)
