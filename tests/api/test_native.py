@@ -105,3 +105,13 @@ def test_a_prompt_that_is_too_long_is_refused_by_the_engine(daemon: Daemon) -> N
 def test_nothing_else_of_an_engine_is_reachable(daemon: Daemon, method: str, path: str) -> None:
     answer = ask(daemon, method, path, {"model": "pilot"} if method == "POST" else None)
     assert answer.status in {400, 404, 405, 422}, (path, answer.body[:200])
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_pictures_are_refused_as_openai_clients_read_it(daemon: Daemon, prefix: str) -> None:
+    body = {"model": "pilot", "prompt": "a cat", "size": "64x64"}
+    answer = ask(daemon, "POST", f"{prefix}/v1/images/generations", body)
+    assert answer.status == 422
+    error = answer.json["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "unsupported_operation")
+    assert error["message"].startswith("images cannot be generated: no engine here draws")

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.components.artifacts import put_model
 from tests.components.daemon import Daemon, running_daemon
 from tests.components.http import ask
+from tests.components.tiny_models import chat_model
 
 CHAT = {"model": "pilot", "max_tokens": 4, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -104,3 +106,28 @@ def test_requests_can_be_followed(recording: Daemon) -> None:
 def test_nothing_is_recorded_unless_asked_for(daemon: Daemon) -> None:
     ask(daemon, "POST", "/v1/chat/completions", CHAT)
     assert ask(daemon, "GET", "/engines/requests").json == []
+
+
+def test_a_follower_of_one_model_sees_no_other(recording: Daemon) -> None:
+    assert recording.cli("tag", "pilot", "me/same").returncode == 0
+    put_model(recording.home / "models", chat_model(recording.home / "x.gguf"), "test/x")
+    follower = http.client.HTTPConnection("127.0.0.1", recording.port, timeout=30)
+    headers = {"Accept": "text/event-stream"}
+    follower.request("GET", "/engines/requests?model=pilot", headers=headers)
+    stream = follower.getresponse()
+    assert stream.readline() == b"event: connected\n"
+    for model in ("test/x", "me/same"):
+        assert (
+            ask(recording, "POST", "/v1/chat/completions", {**CHAT, "model": model}).status == 200
+        )
+    lines = [stream.readline() for _ in range(4)]
+    (new,) = json.loads(lines[3].removeprefix(b"data: "))
+    assert new["model"] == "me/same"  # another name of the same model
+    follower.close()
+
+
+def test_every_setting_says_where_it_comes_from(recording: Daemon) -> None:
+    settings = ask(recording, "GET", "/config").json
+    assert settings["record_requests"] == {"value": True, "origin": "STOKER_RECORD_REQUESTS"}
+    assert settings["port"] == {"value": recording.port, "origin": "--port"}
+    assert settings["log_level"] == {"value": "info", "origin": "default"}

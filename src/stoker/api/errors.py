@@ -18,6 +18,7 @@ STATUS: Final[dict[type[errors.StokerError], int]] = {
     errors.Conflict: 409,
     errors.AmbiguousName: 409,
     errors.UnsupportedFormat: 422,
+    errors.UnsupportedOperation: 422,
     errors.DoesNotFit: 422,
     errors.PayloadTooLarge: 413,
     errors.BodyTooSlow: 408,

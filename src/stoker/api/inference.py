@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from stoker.api.views import openai_list, openai_model
+from stoker.base.errors import UnsupportedOperation
 from stoker.gateway import Gateway, Operation, decode_call, read_body
 from stoker.library import Library
 
@@ -46,6 +47,7 @@ class InferenceRoutes:
                 yield web.post(f"{prefix}/v1{path}", self._handler(operation))
             for path, operation in _WITHOUT_V1.items():
                 yield web.post(f"{prefix}{path}", self._handler(operation))
+            yield web.post(f"{prefix}/v1/images/generations", self.images)
             yield web.get(f"{prefix}/v1/models", self.models)
             yield web.get(f"{prefix}/v1/models/{{name:.+}}", self.model)
 
@@ -55,6 +57,14 @@ class InferenceRoutes:
 
     async def model(self, request: web.Request) -> web.StreamResponse:
         return openai_model(self._library.find(request.match_info["name"]))
+
+    async def images(self, request: web.Request) -> web.StreamResponse:
+        """A route of Docker Model Runner's that its diffusers engine answers."""
+        del request
+        raise UnsupportedOperation(
+            "images cannot be generated: no engine here draws",
+            hint="llama.cpp and vLLM answer with text; models that see take images in a chat",
+        )
 
     def _handler(self, operation: Operation) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

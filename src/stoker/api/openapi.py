@@ -13,6 +13,7 @@ import stoker
 from stoker.api.health import Health
 from stoker.api.views import json_response
 from stoker.wire import manage, ollama, ollama_models
+from stoker.wire.config import Effective
 from stoker.wire.requests import Recorded
 
 _TEXT: Final = {"type": "string"}
@@ -57,6 +58,7 @@ _ABOUT: Final[Mapping[str, tuple[str, Any]]] = {
         _asks("tokens", tokens={"type": "array", "items": {"type": "integer"}}),
     ),
     "POST /apply-template": ("The text a model reads", _asks("messages", messages=_MESSAGES)),
+    "POST /images/generations": ("Refused: no engine here draws", None),
     "GET /v1/models": ("The models that are here, as OpenAI lists them", None),
     "GET /v1/models/{name}": ("One model, as OpenAI shows it", None),
     "GET /models": ("The models that are here, as Docker Model Runner lists them", None),
@@ -64,6 +66,7 @@ _ABOUT: Final[Mapping[str, tuple[str, Any]]] = {
     "GET /models/{name}": ("One model, as Docker Model Runner shows it", None),
     "DELETE /models/{name}": ("Remove a name, and the content with the last one", None),
     "POST /models/{name}/tag": ("Give a model one more name: `?repo=` and `?tag=`", None),
+    "GET /config": ("What the daemon runs with, and where each value came from", None),
     "GET /engines/ps": ("What runs now", None),
     "GET /engines/df": ("Bytes on disk", None),
     "GET /api/ps": ("What runs now, as Ollama shows it", None),
@@ -84,6 +87,7 @@ _ABOUT: Final[Mapping[str, tuple[str, Any]]] = {
 _PREFIX: Final = re.compile(r"^/engines(/\{engine\})?(?=/)")
 _ANSWERS: Final[Mapping[str, Any]] = {
     "GET /health": Health,
+    "GET /config": dict[str, Effective],
     "GET /version": manage.Version,
     "GET /engines/df": manage.DiskUsage,
     "POST /engines/unload": manage.Unloaded,

@@ -31,7 +31,8 @@ class RequestRoutes:
         self._library = library
         self._enabled = enabled
         self._kept: OrderedDict[str, deque[Record]] = OrderedDict()
-        self._followers: set[asyncio.Queue[bytes]] = set()
+        # To each follower's queue the id of the model it wants, None for all.
+        self._followers: dict[asyncio.Queue[bytes], str | None] = {}
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
@@ -62,8 +63,8 @@ class RequestRoutes:
         while len(self._kept) > _MODELS:
             self._kept.popitem(last=False)
         event = _event("new_request", [_records(seen.call.model, [record])])
-        for queue in self._followers:
-            if not queue.full():
+        for queue, wanted in self._followers.items():
+            if wanted in {None, seen.model} and not queue.full():
                 queue.put_nowait(event)
 
     async def requests(self, request: web.Request) -> web.StreamResponse:
@@ -74,7 +75,7 @@ class RequestRoutes:
         if request.headers.get("Accept") != "text/event-stream":
             return json_response([_records(model, ring) for model, ring in kept.items()])
         queue: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
-        self._followers.add(queue)
+        self._followers[queue] = wanted
         try:
             response = web.StreamResponse(
                 headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
@@ -90,7 +91,7 @@ class RequestRoutes:
             while True:
                 await response.write(await queue.get())
         finally:
-            self._followers.discard(queue)
+            del self._followers[queue]
 
 
 def _records(model: str, records: list[Record]) -> Recorded:

@@ -8,6 +8,7 @@
     │  ├─ AmbiguousName             several models fit; all are named
     │  ├─ Conflict                  right request, wrong moment (several tags, runner busy)
     │  ├─ UnsupportedFormat         an artifact or file of a kind nobody here can read
+    │  ├─ UnsupportedOperation      no engine here does such a thing
     │  ├─ PayloadTooLarge           a body over its limit
     │  ├─ BodyTooSlow               a body that does not come
     │  └─ DoesNotFit                which device lacks how many bytes, and what would fit
@@ -39,7 +40,8 @@ __all__ = [
     "IntegrityError", "InvalidReference", "InvalidSetting", "LaunchFailed", "Locked",
     "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge",
     "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
-    "StorageError", "Unreachable", "UnsupportedFormat", "UserError", "WaitedTooLong",
+    "StorageError", "Unreachable", "UnsupportedFormat",
+    "UnsupportedOperation", "UserError", "WaitedTooLong",
 ]  # fmt: skip
 
 
@@ -84,6 +86,10 @@ class Conflict(UserError):
 
 class UnsupportedFormat(UserError):
     code = "unsupported_format"
+
+
+class UnsupportedOperation(UserError):
+    code = "unsupported_operation"
 
 
 class PayloadTooLarge(UserError):

@@ -77,6 +77,7 @@ class AsyncClient:
     df = _one(runners.df)
     status = _one(runners.status)
     version = _one(runners.version)
+    config = _one(runners.config)
     preload = _one(runners.preload)
     unload = _one(runners.unload)
     configure = _one(runners.configure)

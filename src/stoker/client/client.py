@@ -76,6 +76,7 @@ class Client:
     df = _one(runners.df)
     status = _one(runners.status)
     version = _one(runners.version)
+    config = _one(runners.config)
     preload = _one(runners.preload)
     unload = _one(runners.unload)
     configure = _one(runners.configure)

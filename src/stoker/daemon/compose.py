@@ -21,6 +21,7 @@ from stoker.api import (
     TransferRoutes,
     build_app,
 )
+from stoker.api.config import ConfigRoutes
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.openapi import DocsRoutes
@@ -206,6 +207,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 HealthRoutes(library, scheduler, upstreams),
                 MetricsRoutes(metrics, scheduler, upstreams),
                 recorder,
+                ConfigRoutes(config),
                 DocsRoutes(),
                 LogRoutes(
                     paths.logs / SERVICE_LOG,

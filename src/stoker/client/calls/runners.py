@@ -19,6 +19,7 @@ from stoker.client.call import (
 )
 from stoker.client.calls.names import engine_route
 from stoker.client.chat import ChatRequest
+from stoker.wire.config import Effective
 from stoker.wire.manage import (
     Configure,
     Configured,
@@ -52,6 +53,11 @@ def version() -> Call[str]:
     """The daemon's version."""
     read = json_of(Version)
     return ask("GET", "/version", lambda body, origin: read(body, origin).version)
+
+
+def config() -> Call[dict[str, Effective]]:
+    """What the daemon runs with, and where each value came from."""
+    return get("/config", dict[str, Effective])
 
 
 def preload(model: str, *, backend: str = "") -> Call[None]:
