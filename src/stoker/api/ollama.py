@@ -11,6 +11,7 @@ from stoker.base.errors import StokerError, UserError
 from stoker.gateway import Call, Gateway, Operation, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
+from stoker.gateway.bounds import check_bounds
 from stoker.library import Library
 from stoker.scheduler import Scheduler
 from stoker.wire import ollama
@@ -120,6 +121,7 @@ def _call(
     stream: bool,
     preload: bool = False,
 ) -> Call:
+    check_bounds(body)
     return Call(
         operation,
         asked.wanted,

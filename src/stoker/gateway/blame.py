@@ -53,6 +53,22 @@ _CANNOT: Final = {
     b"is too large to process": _TOO_LONG,
 }
 
+_PAST_CONTEXT: Final = re.compile(
+    rb"request \((\d+) tokens\) exceeds the available context size \((\d+) tokens\)"
+)
+
+
+class _PastContext(msgspec.Struct):
+    """OpenAI's code, by which clients know it, and what llama.cpp adds to the envelope."""
+
+    message: str
+    n_prompt_tokens: int
+    n_ctx: int
+    type: str = "exceed_context_size_error"
+    param: str | None = None
+    code: str = "context_length_exceeded"
+
+
 # llama.cpp answers 500 to whatever its readers of requests throw; these are words of theirs, and
 # not of its computing.
 _READING: Final = re.compile(
@@ -65,12 +81,24 @@ def blame(status: int, body: bytes) -> tuple[int, bytes]:
     """An engine's error with the right status; known ones say what helps, others stay as said."""
     if status < 400:
         return status, body
+    if past := _PAST_CONTEXT.search(body):
+        return 400, msgspec.json.encode({"error": _past_context(*map(int, past.groups()))})
     for mark, message in _CANNOT.items():
         if mark in body:
             return 400, _encoded(message, "unsupported_input")
     if status == 500 and _READING.search(body):
         return 400, _encoded(engine_text(body), None)
     return status, body
+
+
+def _past_context(tokens: int, context: int) -> _PastContext:
+    # It begins as OpenAI's does: clients look for these words too.
+    return _PastContext(
+        f"This model's maximum context length is {context} tokens here, and the request has"
+        f" {tokens} (shorten it, or raise the context: stoker configure MODEL --context-size N)",
+        tokens,
+        context,
+    )
 
 
 def _encoded(message: str, code: str | None) -> bytes:

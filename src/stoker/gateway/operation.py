@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from stoker.base.errors import UserError
+from stoker.gateway.bounds import Bounded, out_of_bounds
 from stoker.planner.spec import Mode
 
 
@@ -57,8 +58,8 @@ class Call:
     context_size: int | None = None
 
 
-class _Fields(msgspec.Struct):
-    """The fields of a body that decide where it goes. All others pass through unread."""
+class _Fields(Bounded):
+    """The fields of a body that decide where it goes. All but these and the bounded pass unread."""
 
     model: str = ""
     stream: Any = None
@@ -70,10 +71,15 @@ _decoder: Final = msgspec.json.Decoder(_Fields)
 def decode_call(
     body: bytes, operation: Operation, engine: str | None = None, *, preload: bool = False
 ) -> Call:
-    """Read the model's name. Raises UserError with Docker Model Runner's texts."""
+    """Read the model's name. Raises UserError with Docker Model Runner's texts.
+
+    Also refused are numbers out of all bounds.
+    """
     try:
         fields = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError) and (found := out_of_bounds(error)):
+            raise found from error
         raise UserError(
             f"invalid request: the body is not a JSON object with a model name ({error})",
             hint='send {"model": "pilot", "messages": [...]}',
