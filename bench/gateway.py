@@ -45,7 +45,7 @@ def run() -> None:
 
 
 async def _measure(daemon: Daemon) -> None:
-    engine = next((daemon.home / "run").glob("engine-*.sock"))
+    engine = next((daemon.home / "run").glob("*/e.sock"))
     rows = []
     direct, through = _session(engine), _session(daemon.home / "run" / "stoker.sock")
     async with direct, through:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, final
 
+from stoker.engines.confinement import roots_of
 from stoker.engines.spec import Build, Command, Diagnosis, Reason
 from stoker.engines.tether import tethered
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
@@ -44,6 +45,7 @@ class FakeEngine:
             argv=tethered([*program, *self._faults, *faults]),
             socket=socket,
             ready_within=self._ready_within,
+            programs=(*roots_of(Path(sys.executable)), _SERVER.parent),
         )
 
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:

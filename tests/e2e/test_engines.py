@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stoker.engines.sample_model import write_sample
+from stoker.engines.tether import landlock_version
 from tests.components.daemon import Daemon, running_daemon
 
 INSTALL = "stoker install-runner --backend vllm"
@@ -39,10 +40,13 @@ def chat(daemon: Daemon, engine: str, model: str) -> tuple[int, dict[str, Any]]:
         return error.code, json.load(error)
 
 
+CONFINED = "" if landlock_version() >= 4 else ", not confined"
+
+
 def test_status_knows_both(daemon: Daemon) -> None:
     status = json.loads(daemon.cli("status", "--json").stdout)
     assert status["backends"] == {
-        "llama.cpp": "Running: llama.cpp b11549 (wheel)",
+        "llama.cpp": f"Running: llama.cpp b11549 (wheel){CONFINED}",
         "vllm": f"Not Installed: {INSTALL}",
     }
     assert status["builds"] == [

@@ -19,10 +19,15 @@ from tests.components.fake_engine import FakeEngine
 
 
 async def start(
-    run_dir: Path, *faults: str, ready_within: float = 10.0, lines: list[str] | None = None
+    run_dir: Path,
+    *faults: str,
+    ready_within: float = 10.0,
+    lines: list[str] | None = None,
+    writes: tuple[Path, ...] = (),
 ) -> Instance:
     engine = FakeEngine(ready_within=ready_within)
-    command = engine.command_for(run_dir / "e.sock", *faults)
+    command = engine.command_for(run_dir / "e" / "e.sock", *faults)
+    command = replace(command, writes=writes)
     log = (lambda _line: None) if lines is None else lines.append
     return await LocalLauncher().start(engine, command, label="tiny", log=log)
 
@@ -73,7 +78,8 @@ async def test_it_waits_while_the_model_loads(run_dir: Path) -> None:
 
 
 async def test_a_stale_socket_is_in_nobodys_way(run_dir: Path) -> None:
-    (run_dir / "e.sock").touch()
+    (run_dir / "e").mkdir()
+    (run_dir / "e" / "e.sock").touch()
     instance = await start(run_dir)
     await instance.stop()
 
@@ -94,7 +100,7 @@ async def test_death_by_a_signal_at_start(run_dir: Path) -> None:
 
 
 async def test_a_program_that_is_not_there(run_dir: Path) -> None:
-    command = Command(argv=("/nowhere/engine",), socket=run_dir / "e.sock")
+    command = Command(argv=("/nowhere/engine",), socket=run_dir / "e" / "e.sock")
     with pytest.raises(LaunchFailed, match=r"for tiny: .*No such file.*/nowhere/engine"):
         await LocalLauncher().start(FakeEngine(), command, label="tiny", log=print)
 
@@ -110,7 +116,7 @@ async def test_a_cancelled_start_leaves_no_process(
     run_dir: Path, fault: str, tmp_path: Path
 ) -> None:
     note = tmp_path / "pid"
-    task = asyncio.create_task(start(run_dir, "--grandchild", str(note), fault))
+    task = asyncio.create_task(start(run_dir, "--grandchild", str(note), fault, writes=(tmp_path,)))
     grandchild = await until_written(note)
     began = time.monotonic()
     task.cancel()
@@ -144,7 +150,7 @@ async def test_ignoring_term_gets_killed_with_its_grandchild(
 ) -> None:
     monkeypatch.setattr("stoker.engines.launcher.STOP_GRACE", 0.2)
     note = tmp_path / "pid"
-    instance = await start(run_dir, "--ignore-term", "--grandchild", str(note))
+    instance = await start(run_dir, "--ignore-term", "--grandchild", str(note), writes=(tmp_path,))
     began = time.monotonic()
     await instance.stop()
     assert 0.2 <= time.monotonic() - began < STOP_GRACE
@@ -189,8 +195,9 @@ async def test_the_pipe_held_open_does_not_delay_the_verdict(run_dir: Path, tmp_
     began = time.monotonic()
     with pytest.raises(LaunchFailed, match="exit code 3: bad"):
         await start(
-            run_dir, "--grandchild", str(tmp_path / "pid"), "--log", "bad", "--exit-code", "3"
-        )
+            run_dir, "--grandchild", str(tmp_path / "pid"), "--log", "bad", "--exit-code", "3",
+            writes=(tmp_path,),
+        )  # fmt: skip
     assert time.monotonic() - began < 3.0
     await until_gone(int((tmp_path / "pid").read_text()))
 
@@ -240,7 +247,7 @@ async def test_it_tells_how_much_was_read(run_dir: Path, tmp_path: Path) -> None
     weights = tmp_path / "weights"
     weights.write_bytes(bytes(64 * 1024 * 1024))
     command = FakeEngine().command_for(
-        run_dir / "e.sock", "--reads", str(weights), "--loading", "0.5"
+        run_dir / "e" / "e.sock", "--reads", str(weights), "--loading", "0.5"
     )
     shares: list[float] = []
     instance = await LocalLauncher().start(

@@ -46,8 +46,9 @@ def test_the_whole_vector() -> None:
         MODEL, Mode.COMPLETION, RunSettings(runtime_flags=("--temp", "0.1")), SOCKET
     )
     assert command.argv[:2] == (sys.executable, "-I")
-    assert command.argv[2].endswith("llamacpp_worker.py")
-    assert command.argv[3:] == (
+    assert command.argv[2].endswith("tether.py")
+    assert command.argv[3].endswith("llamacpp_worker.py")
+    assert command.argv[4:] == (
         "--model", "/models/m.gguf", "--host", "/run/e.sock", "--alias", "ai/tiny:latest",
         "--offline", "--no-webui", "--metrics", "--log-verbosity", "4",
         "--cache-ram", "256", "--ctx-size", "8192", "--jinja", "--temp", "0.1",

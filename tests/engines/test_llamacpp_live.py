@@ -32,7 +32,7 @@ async def load(
 ) -> Instance:
     engine = engine or LlamaCpp()
     settings = settings or RunSettings(runtime_flags=flags)
-    command = engine.command(model, mode, settings, run_dir / "engine-1.sock")
+    command = engine.command(model, mode, settings, run_dir / "engine-1" / "e.sock")
     return await LocalLauncher().start(engine, command, label=model.name, log=lambda _line: None)
 
 
@@ -124,7 +124,10 @@ async def test_three_models_side_by_side(models: Path, run_dir: Path) -> None:
     engine = LlamaCpp()
     command = [
         engine.command(
-            spec_of(models / "chat.gguf"), Mode.COMPLETION, RunSettings(), run_dir / f"{n}.sock"
+            spec_of(models / "chat.gguf"),
+            Mode.COMPLETION,
+            RunSettings(),
+            run_dir / str(n) / "e.sock",
         )
         for n in range(3)
     ]
@@ -239,9 +242,9 @@ async def test_a_projector_that_is_none(models: Path, run_dir: Path) -> None:
     assert caught.value.reason == "bad_file"
 
 
-async def test_no_room_for_the_socket(models: Path, run_dir: Path) -> None:
+async def test_no_room_for_the_socket(models: Path, tmp_path: Path) -> None:
     with pytest.raises(LaunchFailed, match="cannot listen on") as caught:
-        await load(spec_of(models / "chat.gguf"), run_dir / "nowhere")
+        await load(spec_of(models / "chat.gguf"), tmp_path / ("far" * 40))
     assert caught.value.reason == "address_in_use"
 
 

@@ -30,7 +30,7 @@ def broken_build(builds: Builds) -> InstalledBuild:
 
 def command_for(builds: Builds, model: ModelSpec, run_dir: Path) -> Command:
     engine = LlamaCpp(builds=builds)
-    return engine.command(model, Mode.COMPLETION, RunSettings(), run_dir / "e.sock")
+    return engine.command(model, Mode.COMPLETION, RunSettings(), run_dir / "e" / "e.sock")
 
 
 async def test_the_build_before_takes_over(models: Path, run_dir: Path, tmp_path: Path) -> None:

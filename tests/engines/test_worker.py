@@ -1,5 +1,6 @@
 """The worker as a program: its exit codes, its guards, and its death with its parent."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,17 +26,17 @@ time.sleep(600)
 
 def run(worker: Path, *arguments: str) -> tuple[int, str]:
     ended = subprocess.run(
-        [sys.executable, "-I", str(worker), *arguments],
+        [sys.executable, "-I", tether.__file__, str(worker), *arguments],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert ended.stdout == "", "stdout is nobody's: whatever prints goes to stderr"
     return ended.returncode, ended.stderr
 
 
-def altered(tmp_path: Path, old: str, new: str) -> Path:
-    text = WORKER.read_text()
+def altered(tmp_path: Path, old: str, new: str, program: Path = WORKER) -> Path:
+    text = program.read_text()
     assert old in text
-    copy = tmp_path / "worker.py"
+    copy = tmp_path / program.name
     copy.write_text(text.replace(old, new))
     return copy
 
@@ -96,11 +97,12 @@ def test_the_tether_says_what_it_cannot_run() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 @pytest.mark.parametrize("kind", ["worker", "worker as it starts", "worker on macOS", "tether"])
 def test_parent_killed_engine_gone(kind: str, models: Path, run_dir: Path, tmp_path: Path) -> None:
-    socket = run_dir / "e.sock"
-    program = WORKER
+    socket = run_dir / "e" / "e.sock"
+    socket.parent.mkdir()
+    program = Path(tether.__file__)
     if kind == "worker on macOS":
-        program = altered(tmp_path, '_LINUX: Final[bool] = sys.platform == "linux"', "_LINUX = 0")
-    worker = [sys.executable, "-I", str(program), "--model", str(models / "chat.gguf")]
+        program = altered(tmp_path, '_LINUX = sys.platform == "linux"', "_LINUX = 0", program)
+    worker = [sys.executable, "-I", str(program), str(WORKER), "--model", str(models / "chat.gguf")]
     fake = [sys.executable, "-I", "-S", str(FAKE), "--socket", str(socket), "--ignore-term"]
     command = list(tether.tethered(fake)) if kind == "tether" else [*worker, "--host", str(socket)]
     with subprocess.Popen(
@@ -118,12 +120,19 @@ def test_parent_killed_engine_gone(kind: str, models: Path, run_dir: Path, tmp_p
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    socket.unlink(missing_ok=True)
+    shutil.rmtree(socket.parent)
 
 
 def test_interrupt_is_a_clean_end_too(models: Path, run_dir: Path) -> None:
     socket = run_dir / "e.sock"
-    command = [sys.executable, "-I", str(WORKER), "--model", str(models / "chat.gguf")]
+    command = [
+        sys.executable,
+        "-I",
+        tether.__file__,
+        str(WORKER),
+        "--model",
+        str(models / "chat.gguf"),
+    ]
     with subprocess.Popen([*command, "--host", str(socket)], stderr=subprocess.DEVNULL) as worker:
         deadline = time.monotonic() + 10
         while not socket.is_socket():  # it listens before it loads

@@ -37,6 +37,8 @@ class Symptoms:
     builds: dict[str, Build | None] = field(default_factory=dict)
     devices: Sequence[Device] = ()
     """Those that llama.cpp can use."""
+    unconfined: str = ""
+    """Why engines are not confined as they should be."""
 
 
 def swap_used() -> int:
@@ -52,6 +54,7 @@ def disk_free(place: Path) -> int:
 def checks(seen: Symptoms) -> Iterator[Check]:
     """Pure: from what was seen to what people should know."""
     yield from _engines(seen)
+    yield _confinement(seen)
     yield from _gpus(seen)
     yield from _processor(seen)
     yield from _memory(seen)
@@ -83,6 +86,21 @@ def _engines(seen: Symptoms) -> Iterator[Check]:
                 "made for any machine: a build for this one reads prompts up to twice as fast:"
                 f" stoker install-runner --backend {name}" if slow else "",
             )  # fmt: skip
+
+
+def _confinement(seen: Symptoms) -> Check:
+    if not seen.unconfined:
+        return Check(
+            "engines",
+            "ok",
+            "confined: each reads its model and the system, writes in a place of its own",
+        )
+    return Check(
+        "engines",
+        "problem",
+        seen.unconfined,
+        "run only models of people you trust, or Stoker on Linux 6.7 or newer with Landlock on",
+    )
 
 
 def _gpus(seen: Symptoms) -> Iterator[Check]:

@@ -48,6 +48,7 @@ class PlanRoutes:
         budget: int,
         place: Path,
         remote: RemoteModels,
+        unconfined: str,
     ) -> None:
         self._library = library
         self._planner = planner
@@ -57,6 +58,7 @@ class PlanRoutes:
         self._devices = devices
         self._budget = budget
         self._place = place
+        self._unconfined = unconfined
         self._remote = remote
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
@@ -134,6 +136,7 @@ class PlanRoutes:
             gpus=findings(),
             builds={name: engine.build() for name, engine in self._engines.items()},
             devices=devices,
+            unconfined=self._unconfined,
         )
         return list(doctor.checks(seen))
 

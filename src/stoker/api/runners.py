@@ -29,12 +29,19 @@ class RunnerRoutes:
     """The part of the `/engines` tree that is about the engines themselves."""
 
     def __init__(
-        self, *, engines: Mapping[str, Engine], scheduler: Scheduler, workshop: Workshop, jobs: Jobs
+        self,
+        *,
+        engines: Mapping[str, Engine],
+        scheduler: Scheduler,
+        workshop: Workshop,
+        jobs: Jobs,
+        unconfined: str,
     ) -> None:
         self._engines = engines
         self._scheduler = scheduler
         self._workshop = workshop
         self._jobs = jobs
+        self._unconfined = unconfined
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
@@ -136,7 +143,8 @@ class RunnerRoutes:
         build = self._engines[name].build()
         if build is None:
             return f"Not Installed: {_INSTALL} {name}"
-        return f"Running: {name} {build.version} ({build.source})"
+        less = ", not confined" if self._unconfined else ""
+        return f"Running: {name} {build.version} ({build.source}){less}"
 
     def _builds(self, name: str) -> Iterator[wire.EngineBuild]:
         current = self._engines[name].build()

@@ -47,6 +47,8 @@ class Config:
     allowed_origins: tuple[str, ...]
     allowed_hosts: tuple[str, ...]
     record_requests: bool
+    confine_engines: bool
+    """Off only for who says so: engines may then read and write what the user may."""
     max_connections: int
     max_connections_per_client: int
     header_timeout: float
@@ -154,6 +156,7 @@ _KEYS: Final = (
     _Key("llama_server", "", _text, ("LLAMA_SERVER_PATH",)),
     _Key("memory_budget", 0, _bytes, ("STOKER_MEMORY_BUDGET",)),
     _Key("allowed_origins", (), _list, ("DMR_ORIGINS",)),
+    _Key("confine_engines", True, _switch, ("STOKER_CONFINE_ENGINES",)),
     _Key("record_requests", False, _switch, ("STOKER_RECORD_REQUESTS",)),
     _Key("allowed_hosts", (), _list, ("STOKER_ALLOWED_HOSTS",)),
     _Key("max_connections", 0, _count, ("STOKER_MAX_CONNECTIONS",)),

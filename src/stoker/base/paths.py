@@ -12,8 +12,8 @@ from pathlib import Path
 
 _APP = "stoker"
 
-# sun_path is 108 bytes on Linux and 104 on macOS, with a trailing NUL; engines append their own
-# file name (`<8 hex>.sock`) to the run directory.
+# sun_path is 108 bytes on Linux and 104 on macOS, with a trailing NUL; each engine has a directory
+# below the run directory, with its socket in it.
 MAX_SOCKET_PATH = 103
 
 
@@ -123,7 +123,7 @@ def _short_enough(run: Path, env: Mapping[str, str]) -> Path:
 
     The fallback is derived from the wanted path, so that daemon and CLI agree on it without a word.
     """
-    if len(os.fsencode(run / "engine-00000000.sock")) <= MAX_SOCKET_PATH:
+    if len(os.fsencode(run / "00000000/e.sock")) <= MAX_SOCKET_PATH:
         return run
     import hashlib  # noqa: PLC0415  # rare path; hashlib costs 3 ms of start-up
 

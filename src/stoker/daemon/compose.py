@@ -1,11 +1,14 @@
 """The only place where objects are wired. One exit stack; everything closes in reverse order."""
 
 import asyncio
+import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -42,6 +45,7 @@ from stoker.distribution.push import Pusher
 from stoker.distribution.search import Searcher
 from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
+from stoker.engines.confinement import Confinement, lack, roots_of
 from stoker.engines.devices import EngineDevices
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.llamacpp_program import find_program
@@ -72,6 +76,8 @@ from stoker.scheduler import RunRequest, Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
 
+logger = logging.getLogger(__name__)
+
 # The rest is left to the system, the daemon and everything else that runs here.
 _SHARE: Final = 0.9
 
@@ -101,6 +107,10 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     engines = known_engines(environ, builds=builds, threads=usable_cores(), gpus=gpus)
     devices = EngineDevices(partial(find_program, environ, builds)) if gpus else _no_devices
     machine = Machine(budget=budget, room=room, devices=devices, changes=lambda: builds.changes)
+    confinement = _confinement(config, paths)
+    unconfined = lack(confinement)
+    if unconfined:
+        logger.warning("engines not confined: %s", unconfined)
     facts = FactsReader()
     measured = MeasuredStore(paths.settings.with_name("measured.json"))
 
@@ -136,7 +146,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 devices=machine.listing,
                 loaded=loaded,
                 engines=engines,
-                launcher=Rollback(LocalLauncher(), builds),
+                launcher=Rollback(LocalLauncher(confinement), builds),
                 run_dir=paths.run,
                 engine_log=engine_log,
                 watch=EffectCounter(metrics),
@@ -182,6 +192,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 RunnerRoutes(
                     engines=engines,
                     scheduler=scheduler,
+                    unconfined=unconfined,
                     workshop=Workshop(
                         builds, paths.engines, paths.cache / "engines", environ, kinds(pilot_file())
                     ),
@@ -196,6 +207,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     devices=devices,
                     budget=budget,
                     place=paths.models,
+                    unconfined=unconfined,
                     remote=RemoteModels(
                         store,
                         registries,
@@ -221,6 +233,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
 
 async def _no_devices() -> tuple[Device, ...]:
     return ()
+
+
+def _confinement(config: Config, paths: Paths) -> Confinement | None:
+    if not config.confine_engines:
+        return None
+    own = roots_of(Path(sys.executable))
+    return Confinement(paths.cache / "homes", programs=(*own, paths.engines))
 
 
 def _environ(config: Config) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from stoker.base.errors import LaunchFailed, NotReadyInTime
+from stoker.engines.confinement import Confinement
 from stoker.engines.logs import LineTail
 from stoker.engines.orphans import remove_traces, write_note
 from stoker.engines.process import STOP_GRACE, ChildProcess
@@ -25,6 +26,8 @@ _POLL_SHARE: Final = 0.05
 
 _PROBE_WITHIN: Final = 2.0
 """Seconds for one health answer; an engine that takes longer is asked again."""
+
+_CONFINED: Final = Confinement()
 
 
 @final
@@ -60,7 +63,10 @@ class LocalInstance:
 
 @final
 class LocalLauncher:
-    """Starts engines as child processes of this one."""
+    """Starts engines as child processes of this one, confined unless `confinement` is None."""
+
+    def __init__(self, confinement: Confinement | None = _CONFINED) -> None:
+        self._confinement = confinement
 
     async def start(
         self,
@@ -78,9 +84,8 @@ class LocalLauncher:
         left behind. Raises LaunchFailed, NotReadyInTime.
         """
         tail = LineTail(log)
-        environment = {**command.environment, PARENT_VARIABLE: str(os.getpid())}
         try:
-            remove_traces(command.socket)
+            environment = self._prepare(engine, command)
         except OSError as error:
             raise _not_started(engine, label, error) from error
         # Not to be interrupted: uvloop would kill the child but leave before it is reaped.
@@ -91,6 +96,7 @@ class LocalLauncher:
         try:
             process = spawning.result()
         except OSError as error:
+            remove_traces(command.socket)
             raise cancelled or _not_started(engine, label, error) from error
         logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
         ready = False
@@ -104,6 +110,16 @@ class LocalLauncher:
             if not ready:
                 await _end(process, command.socket, 0)
         return LocalInstance(process, tail, command.socket)
+
+    def _prepare(self, engine: Engine, command: Command) -> dict[str, str]:
+        """Make the engine's directory; answers its whole environment."""
+        remove_traces(command.socket)
+        command.socket.parent.mkdir(parents=True, mode=0o700)
+        if self._confinement is None:
+            more = {"TMPDIR": str(command.socket.parent)}
+        else:
+            more = self._confinement.environment(command, engine.name)
+        return {**command.environment, **more, PARENT_VARIABLE: str(os.getpid())}
 
 
 async def _until_ready(

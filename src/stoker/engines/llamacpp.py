@@ -94,6 +94,8 @@ class LlamaCpp:
             socket=socket,
             environment=_environment(self._environ),
             files=tuple(_files(model)),
+            reads=_reads(model),
+            programs=program.roots,
         )
 
     def check_settings(self, settings: RunSettings) -> None:
@@ -115,6 +117,12 @@ def _files(model: ModelSpec) -> Iterator[Path]:
         yield model.weights.with_name(name)
     if model.mmproj:
         yield model.mmproj
+
+
+def _reads(model: ModelSpec) -> tuple[Path, ...]:
+    """Shards lie beside the first one, and in a directory of the model's own."""
+    more = (model.mmproj, model.chat_template)
+    return (model.weights.parent, *(path for path in more if path))
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import NotInstalled
+from stoker.engines import tether
 from stoker.engines.builds import Builds
+from stoker.engines.confinement import roots_of
 from stoker.engines.llamacpp_worker import WHEEL_VERSION
-from stoker.engines.tether import tethered
 
 NAME: Final = "llama.cpp"
 REQUIREMENT: Final = f"xllamacpp=={WHEEL_VERSION}"
@@ -37,8 +38,16 @@ class Program:
     def argv(self) -> tuple[str, ...]:
         """The first words of the command."""
         if self.llama_server is None:
-            return (str(self.python), "-I", str(_WORKER))
-        return tethered([str(self.llama_server)])
+            return (str(self.python), "-I", tether.__file__, str(_WORKER))
+        return tether.tethered([str(self.llama_server)])
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Directories with the program and its libraries."""
+        if self.llama_server is None:
+            return roots_of(self.python)
+        place = self.llama_server.resolve().parent
+        return (self.llama_server.parent, place, place.parent / "lib", place.parent / "lib64")
 
 
 def find_program(environ: Mapping[str, str], builds: Builds | None = None) -> Program:

@@ -1,4 +1,4 @@
-"""One llama.cpp server in one process: `python -I llamacpp_worker.py <llama-server arguments>`.
+"""One llama.cpp server in one process, run by `tether.py` with `llama-server`'s arguments.
 
 The `xllamacpp` wheel carries llama.cpp's whole HTTP server but no `llama-server` program. This file
 is that program: the argument vector goes through llama.cpp's own C++ parser, so that the flags of
@@ -8,7 +8,7 @@ It runs outside Stoker's interpreter state (`-I`) and therefore imports nothing 
 writes its log to stderr; stdout is pointed there too, since some of its parts print.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 the parser gave up; 2 bad arguments; 3 the
-model did not load; 4 this wheel cannot be driven; 5 the parent was gone before we began.
+model did not load; 4 this wheel cannot be driven; those of the tether, which runs it.
 """
 
 import ctypes
@@ -16,8 +16,6 @@ import os
 import signal
 import stat
 import sys
-import threading
-import time
 from typing import Any, Final, NoReturn
 
 WHEEL_VERSION: Final = "2026.10.11549"
@@ -28,38 +26,18 @@ _PARSER: Final = "_Z19common_params_parseiPPcR13common_params13llama_examplePFvi
 _LOG: Final = "_Z15common_log_mainv"  # common_log * common_log_main()
 _LOG_FLUSH: Final = "_Z16common_log_flushP10common_log"  # void common_log_flush(common_log *)
 _EXAMPLE_SERVER: Final = 12  # LLAMA_EXAMPLE_SERVER in llama.cpp's common/common.h of this build
-_PR_SET_PDEATHSIG: Final = 1
-_LINUX: Final[bool] = sys.platform == "linux"
 
 _STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _EXIT_ARGUMENTS: Final = 2
 _EXIT_LOAD: Final = 3
 _EXIT_WHEEL: Final = 4
-_EXIT_ORPHAN: Final = 5
 
 
 def _fail(code: int, message: str) -> NoReturn:
     # In the shape of llama.cpp's own error lines, so that one reader understands both.
     print(f"0.00.000.000 E worker: {message}", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(code)
-
-
-def _die_with(parent: int) -> None:
-    """See to it that this process ends when `parent` does, however that comes about."""
-    if _LINUX:
-        # SIGKILL: this must also work while the model loads, when SIGTERM is not heard.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request above was in place
-            os._exit(_EXIT_ORPHAN)
-        return
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(_EXIT_ORPHAN)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _parameters_of(holder: Any) -> int:
@@ -86,7 +64,7 @@ def _parameters_of(holder: Any) -> int:
 def _parse(arguments: list[str]) -> Any:
     """The wheel's parameters for this argument vector. Ends the process when they are wrong."""
     try:
-        import xllamacpp  # noqa: PLC0415  # after `_die_with`: the import takes time
+        import xllamacpp  # noqa: PLC0415  # where it can be reported
         from xllamacpp import xllamacpp as extension  # noqa: PLC0415
     except ImportError as error:
         _fail(_EXIT_WHEEL, f"xllamacpp cannot be imported: {error}")
@@ -148,7 +126,6 @@ def _remove_sockets(hosts: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    _die_with(int(os.environ.get("STOKER_PARENT_PID") or os.getppid()))
     # Blocked before any thread exists, hence in all of them: llama.cpp's own handler, which may
     # wait for a running stream for ever, is never reached, and no signal is lost before `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)

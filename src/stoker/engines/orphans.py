@@ -6,15 +6,22 @@ a setuid helper or a container runtime had started in between, and what a bug ma
 
 import logging
 import os
+import shutil
 import signal
 from pathlib import Path
+from typing import Final
 
 logger = logging.getLogger(__name__)
 
 
+SOCKET: Final = "e.sock"
+"""The name of a socket in its directory: short, since the whole path must be, and llama.cpp takes
+only what ends in `.sock` for a socket."""
+
+
 def note_of(socket: Path) -> Path:
-    """The file beside an engine's socket that says which process it is."""
-    return socket.with_suffix(".pid")
+    """The file that says which process serves this socket: where the engine cannot forge it."""
+    return socket.parent.with_suffix(".pid")
 
 
 def write_note(socket: Path, pid: int) -> None:
@@ -29,8 +36,8 @@ def write_note(socket: Path, pid: int) -> None:
 
 
 def remove_traces(socket: Path) -> None:
-    """Remove the socket and its note. Idempotent."""
-    socket.unlink(missing_ok=True)
+    """Remove the socket's directory, which is the engine's own, and its note. Idempotent."""
+    shutil.rmtree(socket.parent, ignore_errors=True)
     note_of(socket).unlink(missing_ok=True)
 
 
@@ -50,7 +57,7 @@ def reap_orphans(run_dir: Path) -> int:
             logger.warning("orphaned engine killed pid=%s note=%s", pid, note.name)
             _kill_group(pid)
             killed += 1
-        remove_traces(note.with_suffix(".sock"))
+        remove_traces(note.with_suffix("") / SOCKET)
     return killed
 
 

@@ -9,6 +9,7 @@ import aiohttp
 
 from stoker.base.errors import LaunchFailed
 from stoker.engines.launcher import LocalLauncher
+from stoker.engines.orphans import SOCKET
 from stoker.engines.spec import Engine, Reason
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 
@@ -24,7 +25,7 @@ async def answers(engine: Engine, model: ModelSpec, settings: RunSettings = _SHO
     Raises EngineError: LaunchFailed when it does not load or says nothing.
     """
     with tempfile.TemporaryDirectory(prefix="st-") as folder:
-        socket = Path(folder) / "test.sock"
+        socket = Path(folder) / "engine" / SOCKET
         command = engine.command(model, Mode.COMPLETION, settings, socket)
         instance = await LocalLauncher().start(
             engine, command, label="self-test", log=lambda _line: None

@@ -36,7 +36,15 @@ class Command:
 
     argv: tuple[str, ...]
     socket: Path
+    """Its directory is the engine's own: made for it, and removed with all that is in it."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    reads: tuple[Path, ...] = ()
+    """What else it may read, such as the model's directory; see `confinement`."""
+    programs: tuple[Path, ...] = ()
+    """Where the program and its libraries lie, when neither with the system nor with Stoker."""
+    writes: tuple[Path, ...] = ()
+    network: bool = False
+    """Whether it has to talk to others, such as its own workers."""
     health_path: str = "/health"
     ready_within: float = 600.0
     """Seconds from start to the first healthy answer before the launcher gives up."""

@@ -1,31 +1,79 @@
-"""Run a program that ends when Stoker does: `python -I -S tether.py program arguments...`.
+"""Run a program on a tether: it ends when Stoker does, and reaches only what it was given.
 
-A `kill -9` of the daemon leaves it no moment to stop its engines. Linux can do it instead, but only
-a process itself may ask for that. This file asks, then becomes the program: the request outlives
-`exec`. It runs in a bare interpreter (15 ms) and imports nothing of Stoker.
+    python -I -S tether.py program arguments...
 
-The request is not inherited. A program that starts others (`--with-children`) gets a guard: a
-process of its group that sleeps until the program is gone, however that came, and then kills what
-is left of the group.
+A `kill -9` of the daemon leaves it no moment to stop its engines, and only a process itself may ask
+the kernel for limits that it cannot shed again. This file asks for both, then becomes the program.
+A program that ends in `.py` is run by this very interpreter, which saves starting a second one.
+
+The wish to end with the parent is not inherited. A program that starts others (`--with-children`)
+gets a guard: a process of its group that sleeps until the program is gone, however that came, and
+then kills what is left of the group.
+
+The limits are Landlock's (https://docs.kernel.org/userspace-api/landlock.html): files by their
+place, TCP, signals to and abstract sockets of processes outside. For engines that need no network a
+seccomp filter also closes what Landlock has no words for: UDP, and connecting to anything at all.
+It imports nothing of Stoker, and of Python only what the interpreter has loaded already: it is on
+the way of every start.
 """
 
 import ctypes
 import os
+import resource
 import signal
+import struct
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, NoReturn
+import time
 
-PARENT_VARIABLE: Final = "STOKER_PARENT_PID"
+PARENT_VARIABLE = "STOKER_PARENT_PID"
 """Set by the launcher: who must be alive."""
 
-_WITH_CHILDREN: Final = "--with-children"
-_PR_SET_PDEATHSIG: Final = 1
-_LINUX: Final[bool] = sys.platform == "linux"
+LIMITS_VARIABLE = "STOKER_LIMITS"
+"""Set by the launcher: one rule a line, a word of `_RIGHTS` and a path, or the word `offline`.
+
+Without it the program runs unconfined.
+"""
+
+_WITH_CHILDREN = "--with-children"
+_LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_EXIT_ORPHAN, _EXIT_UNCONFINED = 5, 6
+
+# Numbers of system calls; Landlock's are the same on every architecture.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_VERSION_FLAG, _PATH_BENEATH = 1, 1
+
+# include/uapi/linux/landlock.h
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
+_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
+_MAKE_SOCK, _MAKE_FIFO, _MAKE_SYM = 1 << 9, 1 << 10, 1 << 12
+_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+_TCP, _SCOPES = 3, 3  # bind and connect; abstract sockets and signals
+_ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+_FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16, 8: 16, 9: 17}
+"""ABI version to how many of the rights to files it knows; a later kernel knows the last one's."""
+
+_READ = _READ_FILE | _READ_DIR
+_RIGHTS = {
+    "read": _READ,
+    "run": _READ | _EXECUTE,
+    "device": _READ | _WRITE_FILE | _IOCTL_DEV,
+    "write": _READ | _WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE
+    | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM,
+}  # fmt: skip
+
+_CAPABILITIES_VERSION = 0x20080522
+_KEPT_CAPABILITIES = 1 << 1 | 1 << 14 | 1 << 23  # DAC_OVERRIDE, IPC_LOCK, SYS_NICE
+"""What root's engines keep. Any more would let them look into other processes' memory."""
+
+# Of each machine: its name for seccomp; the numbers of socket, connect and io_uring_setup.
+_CALLS = {"x86_64": (0xC000003E, 41, 42, 425), "aarch64": (0xC00000B7, 198, 203, 425)}
+_AF_UNIX, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 13, 38, 97
 
 
-def tethered(argv: Sequence[str], *, with_children: bool = False) -> tuple[str, ...]:
+def tethered(
+    argv: "list[str] | tuple[str, ...]", *, with_children: bool = False
+) -> tuple[str, ...]:
     """The command that runs `argv` tethered. Elsewhere than on Linux, `argv` as it is.
 
     `with_children`: also what `argv` starts. It must lead a process group of its own.
@@ -33,21 +81,38 @@ def tethered(argv: Sequence[str], *, with_children: bool = False) -> tuple[str, 
     if not _LINUX:
         return tuple(argv)
     flags = (_WITH_CHILDREN,) if with_children else ()
-    return (sys.executable, "-I", "-S", str(Path(__file__)), *flags, *argv)
+    return (sys.executable, "-I", "-S", __file__, *flags, *argv)
 
 
-def _main(argv: list[str]) -> NoReturn:
-    _when_parent_dies(signal.SIGKILL)
-    parent = os.environ.get(PARENT_VARIABLE)
-    if parent and os.getppid() != int(parent):  # it died before the request was in place
-        sys.exit(5)
-    if argv[0] == _WITH_CHILDREN:
-        argv = argv[1:]
-        _start_guard()
-    try:
-        os.execvp(argv[0], argv)  # noqa: S606  # a shell is what we do not want
-    except OSError as error:
-        sys.exit(f"error: {argv[0]} cannot be run: {error.strerror}")
+def landlock_version() -> int:
+    """The ABI of this kernel's Landlock; 0 where there is none, or where it is switched off."""
+    if not _LINUX:
+        return 0
+    version: int = _kernel().syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
+    return max(version, 0)
+
+
+def _kernel() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with(parent: int) -> None:
+    """See to it that this process ends when `parent` does, however that comes about."""
+    if _LINUX:
+        # SIGKILL: this must also work while a model loads, when SIGTERM is not heard.
+        _kernel().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the request above was in place
+            os._exit(_EXIT_ORPHAN)
+        return
+
+    import threading  # noqa: PLC0415  # only where it is needed
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(_EXIT_ORPHAN)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _start_guard() -> None:
@@ -57,17 +122,108 @@ def _start_guard() -> None:
     # Before the death can be heard of: no signal may end the guard but the one that cannot be
     # caught. TERM goes to the whole group, and the program may take its time with it.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    _when_parent_dies(signal.SIGUSR1)
+    _kernel().prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # whoever reads the program's output waits for its last writer
         os.dup2(nowhere, stream)
     if os.getppid() == guarded:
         signal.sigwait({signal.SIGUSR1})
     os.killpg(guarded, signal.SIGKILL)
+    os._exit(0)
 
 
-def _when_parent_dies(wanted: signal.Signals) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, wanted)
+def _confine(limits: list[str]) -> None:
+    """Enter the limits, for good. Raises OSError when a kernel that could do so refuses."""
+    kernel = _kernel()
+    offline = "offline" in limits
+    _checked(kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _drop_capabilities(kernel)
+    if version := landlock_version():
+        handled = (1 << _FS_RIGHTS[min(version, max(_FS_RIGHTS))]) - 1
+        handled_tcp = _TCP if offline and version >= 4 else 0
+        attributes = struct.pack("=QQQ", handled, handled_tcp, _SCOPES if version >= 6 else 0)
+        size = 24 if version >= 6 else 16 if version >= 4 else 8
+        ruleset = _checked(kernel.syscall(_CREATE_RULESET, attributes, size, 0))
+        for limit in limits:
+            right, _, path = limit.partition(" ")
+            if path:
+                _allow(kernel, ruleset, _RIGHTS[right] & handled, path)
+        _checked(kernel.syscall(_RESTRICT_SELF, ruleset, 0))
+        os.close(ruleset)
+    if offline and os.uname().machine in _CALLS:
+        _cut_off(kernel, *_CALLS[os.uname().machine])
+
+
+def _drop_capabilities(kernel: ctypes.CDLL) -> None:
+    header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
+    mine = ctypes.create_string_buffer(24)
+    _checked(kernel.capget(header, mine))
+    # Effective, permitted, inheritable: those below 32, then the others.
+    _, permitted, *_ = struct.unpack("=6I", mine.raw)
+    kept = permitted & _KEPT_CAPABILITIES
+    _checked(kernel.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
+
+
+def _allow(kernel: ctypes.CDLL, ruleset: int, rights: int, path: str) -> None:
+    try:
+        place = os.open(path, 0x200000 | os.O_CLOEXEC)  # O_PATH, which os lacks on other systems
+    except OSError:
+        return  # not on this machine: nothing to allow
+    if not os.path.isdir(path):  # noqa: PTH112  # pathlib would cost 5 ms
+        rights &= _ON_FILES
+    rule = struct.pack("=Qi", rights, place)
+    _checked(kernel.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+    os.close(place)
+
+
+def _cut_off(kernel: ctypes.CDLL, machine: int, socket: int, connect: int, uring: int) -> None:
+    """No socket but a local one, and no connection to anybody: an engine only ever accepts."""
+    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06  # BPF's words for it
+    allow, refuse = 0x7FFF0000, 0x00050000
+    program = (
+        (load, 0, 0, 4), (equal, 0, 9, machine),  # another machine's calls have other numbers
+        (load, 0, 0, 0), (at_least, 7, 0, 0x40000000),  # so have those of x32
+        (equal, 6, 0, connect), (equal, 6, 0, uring), (equal, 0, 3, socket),
+        (load, 0, 0, 16), (equal, 1, 0, _AF_UNIX), (give, 0, 0, refuse | _EAFNOSUPPORT),
+        (give, 0, 0, allow), (give, 0, 0, refuse | _EACCES), (give, 0, 0, refuse | _ENOSYS),
+    )  # fmt: skip
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
+    filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
+    _checked(kernel.prctl(_PR_SET_SECCOMP, 2, filter_, 0, 0))
+
+
+def _checked(answer: int) -> int:
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return answer
+
+
+def _main(argv: list[str]) -> None:
+    _die_with(int(os.environ.pop(PARENT_VARIABLE, "") or os.getppid()))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold prompts
+    limits = os.environ.pop(LIMITS_VARIABLE, "")
+    if limits:
+        try:
+            _confine(limits.splitlines())
+        except OSError as error:
+            # As llama.cpp writes its errors, so that one reader understands both.
+            sys.stderr.write(f"0.00.000.000 E tether: cannot be confined: {error.strerror}\n")
+            sys.exit(_EXIT_UNCONFINED)
+    if argv[0] == _WITH_CHILDREN:
+        argv = argv[1:]
+        # Confined already: signals do not cross the limits, a death's neither.
+        _start_guard()
+    if argv[0].endswith(".py"):
+        sys.argv = argv
+        with open(argv[0], "rb") as file:  # noqa: PTH123  # as above
+            code = compile(file.read(), argv[0], "exec")
+        exec(code, {"__name__": "__main__", "__file__": argv[0]})  # noqa: S102  # Stoker's own
+        return
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606  # a shell is what we do not want
+    except OSError as error:
+        sys.exit(f"error: {argv[0]} cannot be run: {error.strerror}")
 
 
 if __name__ == "__main__":

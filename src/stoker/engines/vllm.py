@@ -7,6 +7,7 @@ from typing import Final, final
 
 from stoker.base.errors import InvalidSetting, NotInstalled, ParseError, UnsupportedFormat
 from stoker.engines.builds import Builds, InstalledBuild
+from stoker.engines.confinement import roots_of
 from stoker.engines.environment import inherited
 from stoker.engines.spec import Build, Command, Diagnosis
 from stoker.engines.tether import tethered
@@ -108,6 +109,11 @@ class Vllm:
             socket=socket,
             environment={**inherited(self._environ), **_ENVIRONMENT},
             ready_within=_READY_WITHIN,
+            reads=(model.weights, *([model.chat_template] if model.chat_template else ())),
+            programs=roots_of(python),
+            writes=(Path("/dev/shm"),),  # noqa: S108  # its processes share memory there
+            # They also talk over TCP on ports of the moment: Landlock knows ports, not addresses.
+            network=True,
         )
 
     def check_settings(self, settings: RunSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Self
 
 from stoker.base.errors import EngineError, LaunchFailed, StokerError
 from stoker.engines.measured import BufferLog
+from stoker.engines.orphans import SOCKET
 from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.scheduler import events
 from stoker.scheduler.events import Generation, RunRequest, Start
@@ -121,7 +122,7 @@ class Supervisor:
     async def _launch(self, start: Start) -> Instance:
         request = start.request
         engine = self._engines[request.engine]
-        socket = self._run_dir / f"engine-{start.generation:08x}.sock"
+        socket = self._run_dir / f"{start.generation:08x}" / SOCKET
         command = engine.command(request.model, request.mode, request.settings, socket)
         name = request.model.name
         began = self._clock()

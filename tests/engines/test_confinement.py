@@ -1,0 +1,235 @@
+"""A real program under the real launcher tries what an engine must not do, and what it must."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stoker.base.errors import LaunchFailed
+from stoker.engines.confinement import Confinement, lack, roots_of
+from stoker.engines.launcher import LocalLauncher
+from stoker.engines.spec import Command
+from stoker.engines.tether import LIMITS_VARIABLE, PARENT_VARIABLE, landlock_version, tethered
+from tests.components.fake_engine import FakeEngine
+
+VERSION = landlock_version()
+pytestmark = pytest.mark.skipif(not VERSION, reason="this kernel has no Landlock")
+
+# Carries out each argument, Python as it is, and says what came of it.
+INTRUDER = """
+import errno, os, signal, socket, sys
+def connect(family, kind, address):
+    with socket.socket(family, kind) as one:
+        one.connect(address)
+for attempt in sys.argv[1:]:
+    try:
+        exec(attempt)
+        print("did", attempt)
+    except OSError as error:
+        print(errno.errorcode[error.errno], attempt)
+sys.stdout.flush()
+os._exit(3)
+"""
+
+
+async def attempts(
+    run_dir: Path, *tries: str, confinement: Confinement | None, command: Command | None = None
+) -> dict[str, str]:
+    """What came of each attempt."""
+    program = [sys.executable, "-I", "-S", "-c", INTRUDER, *tries]
+    own = Command(argv=(), socket=run_dir / "e" / "e.sock")
+    one = replace(command or own, argv=tethered(program))
+    with pytest.raises(LaunchFailed) as ended:
+        await LocalLauncher(confinement).start(FakeEngine(), one, label="x", log=lambda _: None)
+    lines = [line.partition(" ") for line in ended.value.log_tail]
+    assert len(lines) == len(tries), ended.value.log_tail
+    return {attempt: result for result, _, attempt in lines}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model's directory beside another file of the same user."""
+    (tmp_path / "secret").write_text("of somebody else")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("numbers")
+    return tmp_path / "model"
+
+
+def command(run_dir: Path, model: Path) -> Command:
+    return Command(argv=(), socket=run_dir / "e" / "e.sock", reads=(model,))
+
+
+async def test_it_reads_its_model_and_writes_in_its_own_place(run_dir: Path, model: Path) -> None:
+    own = run_dir / "e"
+    tries = (
+        f"open({str(model / 'weights')!r}).read()",
+        f"os.listdir({str(model)!r})",
+        f"open({str(own / 'file')!r}, 'w').write('x')",
+        f"os.unlink({str(own / 'file')!r})",
+        f"socket.socket(socket.AF_UNIX).bind({str(own / 'x.sock')!r})",
+        "open('/proc/self/status').read()",
+        "open('/proc/cpuinfo').read()",
+        "open('/dev/null', 'w').write('x')",
+        "open('/dev/urandom', 'rb').read(1)",
+        "os.getpid()",
+        f"assert os.environ['TMPDIR'] == {str(own)!r}",
+        "open(os.environ['HOME'] + '/cached', 'w').write('x')",
+    )
+    results = await attempts(
+        run_dir, *tries,
+        confinement=Confinement(model.parent / "homes"), command=command(run_dir, model),
+    )  # fmt: skip
+    assert set(results.values()) == {"did"}, results
+    assert (model.parent / "homes" / "fake" / "cached").read_text() == "x", "kept for the next one"
+    assert not own.exists(), "and the rest is not"
+
+
+async def test_it_reads_and_writes_nothing_else(run_dir: Path, model: Path) -> None:
+    (run_dir / "other").mkdir()
+    tries = (
+        f"open({str(model.parent / 'secret')!r}).read()",
+        f"os.listdir({str(model.parent)!r})",
+        f"open({str(model / 'weights')!r}, 'w')",
+        f"os.unlink({str(model / 'weights')!r})",
+        f"open({str(model / 'new')!r}, 'w')",
+        f"open({str(run_dir / 'other' / 'e.sock')!r}, 'w')",
+        f"open({str(run_dir / 'e.pid')!r}, 'w')",
+        f"os.symlink('/', {str(run_dir / 'link')!r})",
+        "open('/etc/shadow').read()",
+        "open('/tmp/from-an-engine', 'w')",
+        f"os.execv({str(Path(__file__))!r}, ['x'])",
+        "os.listdir('/')",
+    )
+    results = await attempts(
+        run_dir, *tries, confinement=Confinement(), command=command(run_dir, model)
+    )
+    assert set(results.values()) == {"EACCES"}, results
+    (run_dir / "other").rmdir()
+
+
+async def test_a_link_out_of_the_model_leads_nowhere(run_dir: Path, model: Path) -> None:
+    (model / "link").symlink_to(model.parent / "secret")
+    attempt = f"open({str(model / 'link')!r}).read()"
+    results = await attempts(
+        run_dir, attempt, confinement=Confinement(), command=command(run_dir, model)
+    )
+    assert results[attempt] == "EACCES"
+
+
+async def test_it_talks_to_nobody(run_dir: Path) -> None:
+    local = run_dir / "local.sock"
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(local))
+        unix.listen()
+        port = tcp.getsockname()[1]
+        tries = (
+            f"connect(socket.AF_INET, socket.SOCK_STREAM, ('127.0.0.1', {port}))",
+            f"connect(socket.AF_INET, socket.SOCK_DGRAM, ('127.0.0.1', {port}))",
+            "connect(socket.AF_INET6, socket.SOCK_DGRAM, ('::1', 53))",
+            "socket.create_server(('127.0.0.1', 0))",
+            f"connect(socket.AF_UNIX, socket.SOCK_STREAM, {str(local)!r})",
+            "connect(socket.AF_UNIX, socket.SOCK_STREAM, '\\0anybody')",
+        )
+        free = await attempts(run_dir, *tries[:1], confinement=None)
+        results = await attempts(run_dir, *tries, confinement=Confinement())
+    assert free[tries[0]] == "did", "somebody listens"
+    closed = {"EACCES", "EAFNOSUPPORT"}
+    assert set(results.values()) == closed, results
+    local.unlink()
+
+
+@pytest.mark.skipif(VERSION < 6, reason="signals are limited from Landlock 6 on")
+async def test_it_cannot_touch_other_processes(run_dir: Path) -> None:
+    """Not even those of the same user, such as the daemon, whose environment may hold a token."""
+    me = os.getpid()
+    tries = (
+        f"os.kill({me}, 0)",
+        f"open('/proc/{me}/environ').read()",
+        f"open('/proc/{me}/mem', 'rb')",
+        f"os.readlink('/proc/{me}/exe')",
+    )
+    results = await attempts(run_dir, *tries, confinement=Confinement())
+    assert set(results.values()) <= {"EACCES", "EPERM"}, results
+
+
+async def test_nothing_is_inherited_that_undoes_it(run_dir: Path) -> None:
+    """Limits stay over exec, no setuid program helps, no core is written, no variable is left."""
+    tries = (
+        "assert 'NoNewPrivs:\\t1' in open('/proc/self/status').read()",
+        "assert 'Seccomp:\\t2' in open('/proc/self/status').read()",
+        "assert not set(os.environ) & {'STOKER_LIMITS', 'STOKER_PARENT_PID'}",
+        "import resource; assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)",
+    )
+    results = await attempts(run_dir, *tries, confinement=Confinement())
+    assert set(results.values()) == {"did"}, results
+
+
+async def test_an_engine_with_workers_may_talk(run_dir: Path) -> None:
+    talks = Command(argv=(), socket=run_dir / "e" / "e.sock", network=True)
+    attempt = "socket.create_server(('127.0.0.1', 0))"
+    results = await attempts(run_dir, attempt, confinement=Confinement(), command=talks)
+    assert results[attempt] == "did"
+
+
+async def test_switched_off_it_may_all(run_dir: Path, model: Path) -> None:
+    attempt = f"open({str(model.parent / 'secret')!r}).read()"
+    assert (await attempts(run_dir, attempt, confinement=None))[attempt] == "did"
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"), [("offline", 0), ("write /nowhere\nrun /\nread /", 0), ("", 0)]
+)
+def test_places_that_are_not_there_are_no_trouble(limits: str, code: int) -> None:
+    done = subprocess.run(
+        tethered(["/bin/true"]),
+        env={LIMITS_VARIABLE: f"run /\nread /\n{limits}", PARENT_VARIABLE: str(os.getpid())},
+        check=False,
+    )
+    assert done.returncode == code
+
+
+def test_a_kernel_that_refuses_starts_nothing(tmp_path: Path) -> None:
+    """Landlock is there and a step fails: running unconfined would be a lie."""
+    altered = tmp_path / "tether.py"
+    text = Path(tethered(["x"])[3]).read_text()
+    altered.write_text(text.replace("_PATH_BENEATH = 1, 1", "_PATH_BENEATH = 1, 99"))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(altered), "/bin/true"],
+        env={LIMITS_VARIABLE: "read /"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 6
+    assert done.stderr == "0.00.000.000 E tether: cannot be confined: Invalid argument\n"
+
+
+def test_without_landlock_the_rest_still_holds(tmp_path: Path) -> None:
+    """An older kernel: no network and no new privileges, and files as they are."""
+    altered = tmp_path / "tether.py"
+    text = Path(tethered(["x"])[3]).read_text()
+    altered.write_text(text.replace("_RESTRICT_SELF = 444,", "_RESTRICT_SELF = 9999,"))
+    tries = ("os.listdir('/')", "socket.socket(socket.AF_INET, socket.SOCK_STREAM)")
+    python = (sys.executable, "-I", "-S")
+    done = subprocess.run(
+        [*python, str(altered), *python, "-c", INTRUDER, *tries],
+        env={LIMITS_VARIABLE: "read /usr\noffline"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    first, second = done.stdout.splitlines()
+    assert first.startswith("did")
+    assert second.startswith("EAFNOSUPPORT")
+
+
+def test_what_is_lacking_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "stoker.engines.confinement.landlock_version"
+    for version, text in ((0, "no Landlock"), (3, "cannot limit TCP"), (4, ""), (7, "")):
+        monkeypatch.setattr(said, lambda version=version: version)
+        assert text in lack(Confinement())
+        assert bool(text) == bool(lack(Confinement()))
+    assert "switched off" in lack(None)
+
+
+def test_an_interpreter_lies_with_its_environment_and_its_base() -> None:
+    assert Path(sys.prefix) in roots_of(Path(sys.executable))
+    assert Path(sys.base_prefix).resolve() in roots_of(Path(sys.executable))
