@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -108,8 +108,7 @@ class Gateway:
         run = await self._request(model, call)
         out.seen.model, out.seen.engine = model.id, run.engine
         for last_try in (False, True):
-            async with AsyncExitStack() as held:
-                lease = await held.enter_async_context(self._waiting(call, run, out))
+            async with self._lease(call, run, out) as lease:
                 out.granted(lease.name)
                 if call.preload:
                     return web.Response()
@@ -140,19 +139,23 @@ class Gateway:
         finally:
             self._upstreams.back(socket, connection)
 
+    def _lease(
+        self, call: Call, run: RunRequest, out: Outgoing
+    ) -> AbstractAsyncContextManager[Lease]:
+        lease = self._scheduler.lease(run, keep_alive=call.keep_alive)
+        if not call.stream or call.preload or self._scheduler.is_ready(run.key):
+            return lease
+        return self._told(lease, run, out)
+
     @asynccontextmanager
-    async def _waiting(self, call: Call, run: RunRequest, out: Outgoing) -> AsyncIterator[Lease]:
-        """A lease, and signs of life for a streaming client until it is granted."""
+    async def _told(
+        self, lease: AbstractAsyncContextManager[Lease], run: RunRequest, out: Outgoing
+    ) -> AsyncIterator[Lease]:
+        """The lease, with signs of life for a streaming client until it is granted."""
         async with AsyncExitStack() as held:
-            taking = held.enter_async_context(
-                self._scheduler.lease(run, keep_alive=call.keep_alive)
-            )
-            if call.stream and not call.preload:
-                async with out.signs_of_life(lambda: self._state(run)):
-                    lease = await taking
-            else:
-                lease = await taking
-            yield lease
+            async with out.signs_of_life(lambda: self._state(run)):
+                granted = await held.enter_async_context(lease)
+            yield granted
 
     def _state(self, run: RunRequest) -> str:
         """What a waiting request waits for, in a few words."""

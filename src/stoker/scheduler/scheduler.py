@@ -20,7 +20,7 @@ from stoker.engines.spec import Engine, Instance, Launcher
 from stoker.planner.devices import Listing
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
-from stoker.scheduler.events import Effect, Event, RunnerKey, Ticket
+from stoker.scheduler.events import Effect, Event, RunnerKey, RunnerState, Ticket
 from stoker.scheduler.journal import Journal
 from stoker.scheduler.status import RunnerStatus
 from stoker.scheduler.supervisor import Supervisor
@@ -77,6 +77,7 @@ class Scheduler:
             clock=clock,
         )
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -126,6 +127,11 @@ class Scheduler:
     def unload(self, keys: frozenset[RunnerKey] | None) -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
         return sum(isinstance(e, events.Stop) for e in self._dispatch(events.UnloadAsked(keys)))
+
+    def is_ready(self, key: RunnerKey) -> bool:
+        """Whether this runner has been loaded and is not about to stop."""
+        runner = self._core.runners.get(key)
+        return runner is not None and runner.state is RunnerState.READY
 
     def held(self) -> Mapping[str, int]:
         """Bytes that all runners hold, by memory."""
@@ -229,14 +235,16 @@ class Scheduler:
                 assert_never(effect)
 
     def _arm_timer(self, now: float) -> None:
+        deadline = self._core.next_deadline(now)
+        # A request moves it further away: the timer stays, looks too early once and is armed anew.
+        if deadline is None or (self._timer and self._due <= deadline):
+            return
         if self._timer:
             self._timer.cancel()
-            self._timer = None
-        deadline = self._core.next_deadline(now)
-        if deadline is not None:
-            # A hair late: firing a microsecond early would only arm the timer again.
-            delay = deadline - now + 0.001
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        self._due = deadline
+        # A hair late: firing a microsecond early would only arm the timer again.
+        delay = deadline - now + 0.001
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
