@@ -10,6 +10,7 @@ from stoker.base.errors import StokerError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
+from stoker.observe.request_id import request_id
 from stoker.wire.anthropic import fault
 
 _PATHS: Final = {
@@ -46,10 +47,12 @@ class AnthropicAnswer(Passthrough):
     """The engine's bytes; its errors, and ours, in Anthropic's envelope."""
 
     def whole(self, status: int, body: bytes) -> bytes:
-        return super().whole(status, body) if status < 400 else fault(status, engine_text(body))
+        if status < 400:
+            return super().whole(status, body)
+        return fault(status, engine_text(body), request_id.get())
 
     def failed(self, body: bytes) -> bytes:
         return b"event: error\ndata: " + body + b"\n\n"
 
     def error(self, error: StokerError) -> bytes:
-        return fault(500, error_text(error))
+        return fault(500, error_text(error), request_id.get())

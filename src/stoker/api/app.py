@@ -6,7 +6,7 @@ from typing import Protocol
 from aiohttp import web
 
 import stoker
-from stoker.api.middleware import identify, translate_errors
+from stoker.api.middleware import identify, sign, translate_errors
 from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.views import json_response
 from stoker.gateway import LIMITS, Limits
@@ -24,6 +24,7 @@ class Routes(Protocol):
 def build_app(policy: Policy, limits: Limits, *trees: Routes) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify])
+    app.on_response_prepare.append(sign)
     app[LIMITS] = limits
     Gatekeeper(policy).install(app)
     app.middlewares.append(translate_errors)

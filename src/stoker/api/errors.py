@@ -2,13 +2,13 @@
 
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from stoker.base import errors
-from stoker.gateway.answer import error_text
-from stoker.wire import anthropic
-from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER, ErrorBody, ErrorEnvelope
+from stoker.gateway.answer import error_text, openai_fault
+from stoker.observe.request_id import request_id
+from stoker.wire import anthropic, ollama_answer
+from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER
 
 # Looked up along the class hierarchy, so that a new subclass is never without a status.
 STATUS: Final[dict[type[errors.StokerError], int]] = {
@@ -55,18 +55,18 @@ def text_response(error: errors.StokerError, prefix: str = "") -> web.Response:
 def openai_response(error: errors.StokerError) -> web.Response:
     """The envelope OpenAI's clients parse. The hint is part of the message: they show only that."""
     kind = "invalid_request_error" if status_of(error) < 500 else "server_error"
-    body = ErrorEnvelope(ErrorBody(error_text(error), type=kind, code=error.code))
-    return _json_response(error, msgspec.json.encode(body))
+    return _json_response(error, openai_fault(error_text(error), kind, error.code))
 
 
 def anthropic_response(error: errors.StokerError) -> web.Response:
     """The envelope Anthropic's clients parse."""
-    return _json_response(error, anthropic.fault(status_of(error), error_text(error)))
+    body = anthropic.fault(status_of(error), error_text(error), request_id.get())
+    return _json_response(error, body)
 
 
 def ollama_response(error: errors.StokerError) -> web.Response:
     """`{"error": "..."}`, which Ollama's clients show."""
-    return _json_response(error, msgspec.json.encode({"error": error_text(error)}))
+    return _json_response(error, ollama_answer.fault(error_text(error), request_id.get()))
 
 
 def _json_response(error: errors.StokerError, body: bytes) -> web.Response:

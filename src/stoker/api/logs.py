@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,10 @@ _BOOLEANS: Final = frozenset(
 )
 
 
+# A line of text, or of JSON: see observe/lines.
+_TIME: Final = re.compile(rb'(?:\[|\{"time":")(\d{4}-[^]"]+Z)')
+
+
 def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
     """Lines of several logs in the order of their time stamps.
 
@@ -81,8 +86,8 @@ def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
 def _stamped(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
     stamp = b""
     for line in lines:
-        if line.startswith(b"["):
-            stamp = line.partition(b"]")[0]
+        if found := _TIME.match(line):
+            stamp = found[1]
         yield stamp, line
 
 

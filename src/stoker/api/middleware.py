@@ -1,10 +1,8 @@
 """What happens around every request: an id, an access log line, the rim where errors end."""
 
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from enum import Enum
 from typing import Final
 
@@ -17,13 +15,11 @@ from stoker.api.errors import (
     text_response,
 )
 from stoker.base.errors import LaunchFailed, StokerError
+from stoker.observe.request_id import HEADER, accepted, request_id
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-REQUEST_ID_HEADER: Final = "X-Request-Id"
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 @web.middleware
@@ -33,15 +29,13 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         # Writing waits until the kernel has everything. A slow reader holds back its own engine and
         # nothing else, and an answer that is "sent" survives the end of the daemon.
         request.transport.set_write_buffer_limits(high=0)
-    name = secrets.token_hex(6)
-    token = request_id.set(name)
+    # Not reset: each request has a task of its own, and the header is written after this function.
+    request_id.set(accepted(request.headers.get(HEADER)))
     began = time.perf_counter()
     status: int | str = "cancelled"
     try:
         response = await handler(request)
         status = response.status
-        if not response.prepared:
-            response.headers[REQUEST_ID_HEADER] = name
         return response
     except web.HTTPException as error:
         status = error.status
@@ -50,10 +44,15 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         seconds = time.perf_counter() - began
         # %r: a path may hold line breaks and escape sequences.
         logger.info(
-            "request id=%s method=%s path=%r status=%s seconds=%.3f",
-            name, request.method, request.path, status, seconds,
+            "request method=%s path=%r status=%s seconds=%.3f",
+            request.method, request.path, status, seconds,
         )  # fmt: skip
-        request_id.reset(token)
+
+
+async def sign(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the request's id into the answer."""
+    del request
+    response.headers[HEADER] = request_id.get()
 
 
 @web.middleware

@@ -13,6 +13,7 @@ from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.gateway.bounds import check_bounds
 from stoker.library import Library
+from stoker.observe.request_id import request_id
 from stoker.scheduler import Scheduler
 from stoker.wire import ollama
 from stoker.wire.ollama_answer import (
@@ -20,6 +21,7 @@ from stoker.wire.ollama_answer import (
     OllamaAnswer,
     embed_answer,
     embeddings_answer,
+    fault,
     rfc3339,
 )
 
@@ -142,7 +144,7 @@ class _Errors:
         return body + b"\n"
 
     def error(self, error: StokerError) -> bytes:
-        return msgspec.json.encode({"error": error_text(error)})
+        return fault(error_text(error), request_id.get())
 
     def waiting(self, state: str) -> bytes:
         del state
@@ -167,7 +169,7 @@ class Translated(_Errors):
 
     def whole(self, status: int, body: bytes) -> bytes:
         if status >= 400:
-            return msgspec.json.encode({"error": engine_text(body)})
+            return fault(engine_text(body), request_id.get())
         return self._answer.whole(body)
 
 
@@ -191,5 +193,5 @@ class TranslatedVectors(_Errors):
 
     def whole(self, status: int, body: bytes) -> bytes:
         if status >= 400:
-            return msgspec.json.encode({"error": engine_text(body)})
+            return fault(engine_text(body), request_id.get())
         return embeddings_answer(body) if self._old else embed_answer(body, self._model, self._load)

@@ -41,6 +41,7 @@ class Config:
     host: str
     port: int
     log_level: str
+    log_format: str
     default_registry: str
     llama_server: str
     memory_budget: int
@@ -101,6 +102,13 @@ def _gpu(value: object) -> str:
     return str(value)
 
 
+def _form(value: object) -> str:
+    form = _text(value).lower()
+    if form not in ("text", "json"):
+        raise ValueError("text or json")
+    return form
+
+
 def _bytes(value: object) -> int:
     count = _whole(value)
     if count < 0:
@@ -152,6 +160,7 @@ _KEYS: Final = (
     _Key("host", "127.0.0.1", _text, ("STOKER_LISTEN_HOST",)),
     _Key("port", DEFAULT_PORT, _port, ("MODEL_RUNNER_PORT",)),
     _Key("log_level", "info", _level, ("LOG_LEVEL",)),
+    _Key("log_format", "text", _form, ("STOKER_LOG_FORMAT",)),
     _Key("default_registry", "docker.io", _text, ("DEFAULT_REGISTRY",)),
     _Key("llama_server", "", _text, ("LLAMA_SERVER_PATH",)),
     _Key("memory_budget", 0, _bytes, ("STOKER_MEMORY_BUDGET",)),

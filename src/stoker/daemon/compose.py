@@ -96,7 +96,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     store = Store.open(paths.models)
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
-    engine_log = EngineLog(paths.logs)
+    engine_log = EngineLog(paths.logs, config.log_format)
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
     environ = _environ(config)

@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = paths_of()
     try:
         config = load_config(paths.config, os.environ, given, remembered=paths.runner)
-        set_up_logging(paths.logs, level=config.log_level, foreground=foreground)
+        set_up_logging(
+            paths.logs, level=config.log_level, form=config.log_format, foreground=foreground
+        )
         _run(config, paths)
     except StokerError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  # the daemon's own rim

@@ -6,6 +6,7 @@ import msgspec
 
 from stoker.base.errors import StokerError
 from stoker.gateway.rename import Rename
+from stoker.observe.request_id import request_id
 from stoker.wire.manage import ErrorBody, ErrorEnvelope
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -80,11 +81,17 @@ class Passthrough:
         return b"data: " + body + b"\n\n"
 
     def error(self, error: StokerError) -> bytes:
-        said = ErrorBody(error_text(error), type="server_error", code=error.code)
-        return msgspec.json.encode(ErrorEnvelope(said))
+        return openai_fault(error_text(error), "server_error", error.code)
 
     def waiting(self, state: str) -> bytes:
         return f": {state}\n\n".encode()
+
+
+def openai_fault(message: str, kind: str, code: str | None) -> bytes:
+    """OpenAI's envelope, with the id of the request that is being answered."""
+    return msgspec.json.encode(
+        ErrorEnvelope(ErrorBody(message, type=kind, code=code, request_id=request_id.get()))
+    )
 
 
 def error_text(error: StokerError) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stoker.wire.manage import ErrorBody, ErrorEnvelope
+from stoker.gateway.answer import openai_fault
 
 
 class _EngineError(msgspec.Struct):
@@ -35,6 +35,7 @@ def engine_fault(body: bytes) -> tuple[str | None, str]:
     return None if error.code is None else str(error.code), error.message
 
 
+_WRONG: Final = "invalid_request_error"
 _NO_PROJECTOR: Final = "use a multimodal model: one packaged with its projector, mmproj"
 _NO_POOLING: Final = (
     "this model was not made for embeddings: it has no pooling type (use an embedding model, or:"
@@ -85,9 +86,9 @@ def blame(status: int, body: bytes) -> tuple[int, bytes]:
         return 400, msgspec.json.encode({"error": _past_context(*map(int, past.groups()))})
     for mark, message in _CANNOT.items():
         if mark in body:
-            return 400, _encoded(message, "unsupported_input")
+            return 400, openai_fault(message, _WRONG, "unsupported_input")
     if status == 500 and _READING.search(body):
-        return 400, _encoded(engine_text(body), None)
+        return 400, openai_fault(engine_text(body), _WRONG, None)
     return status, body
 
 
@@ -99,7 +100,3 @@ def _past_context(tokens: int, context: int) -> _PastContext:
         tokens,
         context,
     )
-
-
-def _encoded(message: str, code: str | None) -> bytes:
-    return msgspec.json.encode(ErrorEnvelope(ErrorBody(message, code=code)))

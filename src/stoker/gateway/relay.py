@@ -9,6 +9,7 @@ from stoker.gateway.answer import EVENT_STREAM
 from stoker.gateway.blame import blame
 from stoker.gateway.connection import Connection
 from stoker.gateway.outgoing import Outgoing
+from stoker.observe.request_id import HEADER, request_id
 
 # RFC 9110, section 7.6.1, plus what belongs to our own connection with the client.
 _NOT_FORWARDED: Final = frozenset(
@@ -20,14 +21,14 @@ _NOT_FORWARDED: Final = frozenset(
         # What goes out is JSON and what comes back is read here.
         "Content-Type", "Content-Encoding", "Accept-Encoding",
         # llama-server goes on generating for a client that left when it sees this one.
-        "X-Conversation-Id",
+        "X-Conversation-Id", HEADER,
     )
 )  # fmt: skip
 _NOT_RETURNED: Final = frozenset(
     name.lower()
     for name in (
         "Connection", "Keep-Alive", "Transfer-Encoding", "Content-Length", "Server", "Date",
-        "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials",
+        "Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", HEADER,
     )
 )  # fmt: skip
 
@@ -42,6 +43,7 @@ async def relay(
     headers = _without(request.headers, _NOT_FORWARDED)
     headers[hdrs.CONTENT_TYPE] = "application/json"
     headers[hdrs.ACCEPT_ENCODING] = "identity"
+    headers[HEADER] = request_id.get()
     answer = await connection.send(hdrs.METH_POST, path, headers, body)
     back = _without(answer.headers, _NOT_RETURNED)
     # What is not a stream is read before anything is sent, so that a crash can be retried.

@@ -1,57 +1,35 @@
 """Log files: one for the service, one for what each engine writes. All rotate.
 
-Each line begins with `[<RFC 3339 with nanoseconds>] `, which `/logs` merges by.
+Each line begins with its time, which `/logs` merges by; `observe/lines` has the two forms.
 """
 
 import asyncio
 import logging
 import logging.handlers
 import sys
-import time
 from pathlib import Path
 from typing import Final
+
+from stoker.observe.lines import LINES, Text
 
 SERVICE_LOG: Final = "stoker.log"
 
 _MAX_BYTES: Final = 16 * 1024 * 1024
 _BACKUPS: Final = 2
-# A line longer than this is an engine printing data, not a message.
-_MAX_LINE: Final = 4096
 _HOLD_SECONDS: Final = 0.1
 _MAX_HELD: Final = 1000
 
 
-class _Stamped(logging.Formatter):
-    """`[2026-01-02T03:04:05.678901234Z] INFO event key=value`, one line whatever the text."""
+def set_up_logging(directory: Path, *, level: str, form: str, foreground: bool) -> None:
+    """Send the service's log to a file, and to standard error too when in the foreground.
 
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        # A model's name or an engine's output must not be able to forge a line or move a cursor.
-        clean = "\n    ".join(printable(line) for line in text.splitlines())
-        return f"{stamp(record.created)} {clean}"
-
-
-def stamp(now: float) -> str:
-    """`[2026-01-02T03:04:05.678901234Z]` of these Unix seconds."""
-    seconds, fraction = divmod(int(now * 1e9), 1_000_000_000)
-    return f"[{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z]"
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped and its length bounded."""
-    if len(text) <= _MAX_LINE and text.isprintable():
-        return text
-    shown = text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}... ({len(text)} characters)"
-    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in shown)
-
-
-def set_up_logging(directory: Path, *, level: str, foreground: bool) -> None:
-    """Send the service's log to a file, and to standard error too when in the foreground."""
-    directory.mkdir(parents=True, exist_ok=True)
-    handlers: list[logging.Handler] = [_file(directory / SERVICE_LOG, "%(levelname)s %(message)s")]
+    `form` is `text` or `json`.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handlers: list[logging.Handler] = [_file(directory / SERVICE_LOG, LINES[form].service())]
     if foreground:
         console = logging.StreamHandler(sys.stderr)
-        console.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        console.setFormatter(LINES[form].service() if form == "json" else Text(stamped=False))
         handlers.append(console)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
     # One line for each request is ours (api/middleware), with an id and a time.
@@ -70,9 +48,10 @@ class EngineLog:
     moment and written together: one at a time they cost more than all else a request needs.
     """
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, directory: Path, form: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
+        self._form = LINES[form]
         self._handlers: dict[str, logging.Handler] = {}
         self._lines: dict[str, list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -80,7 +59,7 @@ class EngineLog:
     def __call__(self, engine: str, model: str, line: str) -> None:
         """Take one line."""
         held = self._lines.setdefault(engine, [])
-        held.append(f"{stamp(time.time())} {printable(model)}: {printable(line)}")
+        held.append(self._form.engine(engine, model, line))
         if len(held) >= _MAX_HELD:
             self.flush()
         elif self._timer is None:
@@ -105,13 +84,13 @@ class EngineLog:
     def _handler(self, engine: str) -> logging.Handler:
         if engine not in self._handlers:
             path = engine_log_file(self._directory, engine)
-            self._handlers[engine] = _file(path, "%(message)s", stamped=False)
+            self._handlers[engine] = _file(path, logging.Formatter())
         return self._handlers[engine]
 
 
-def _file(path: Path, layout: str, *, stamped: bool = True) -> logging.Handler:
+def _file(path: Path, form: logging.Formatter) -> logging.Handler:
     handler = logging.handlers.RotatingFileHandler(
         path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
     )
-    handler.setFormatter(_Stamped(layout) if stamped else logging.Formatter(layout))
+    handler.setFormatter(form)
     return handler

@@ -16,6 +16,7 @@ class Envelope(msgspec.Struct):
     """What its clients parse."""
 
     error: Fault
+    request_id: str
     type: str = "error"
 
 
@@ -32,7 +33,7 @@ _WORDS: Final = {
 }
 
 
-def fault(status: int, message: str) -> bytes:
+def fault(status: int, message: str, request_id: str) -> bytes:
     """An error body for this HTTP status."""
     kind = _WORDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return msgspec.json.encode(Envelope(Fault(kind, message)))
+    return msgspec.json.encode(Envelope(Fault(kind, message), request_id))

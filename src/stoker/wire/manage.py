@@ -166,6 +166,7 @@ class ErrorBody(msgspec.Struct):
     type: str = "invalid_request_error"
     param: str | None = None
     code: str | None = None
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorEnvelope(msgspec.Struct):

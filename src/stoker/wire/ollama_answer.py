@@ -214,6 +214,11 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
+def fault(message: str, request_id: str) -> bytes:
+    """An error, as Ollama's clients show it."""
+    return msgspec.json.encode({"error": message, "request_id": request_id})
+
+
 def _object(text: str | None) -> Any:
     try:
         return msgspec.json.decode(text or "{}")

@@ -1,0 +1,115 @@
+"""One line of a log: stamped, on one line whatever it says, without secrets; as text or JSON."""
+
+import logging
+import re
+import time
+from typing import Final, Protocol
+
+import msgspec
+
+from stoker.observe.request_id import request_id
+
+# A line longer than this is an engine printing data, not a message.
+_MAX_LINE: Final = 4096
+
+# Keys of ours, tokens of Hugging Face and OpenAI, what follows the word in a header, and the
+# credentials in a URL. Nothing of ours logs them; what others say is logged too.
+_SECRETS: Final = re.compile(
+    r"\b(?P<kind>stk_|hf_|sk-)[\w-]{8,}"
+    r"|(?P<scheme>\b(?i:bearer|basic)[ :=]+)[\w.~+/=-]{8,}"
+    r"|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"
+)
+
+
+def masked(text: str) -> str:
+    """The text with whatever looks like a secret replaced by `***`."""
+    return _SECRETS.sub(lambda m: f"{m['kind'] or m['scheme'] or ''}***", text)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped and its length bounded."""
+    if len(text) <= _MAX_LINE and text.isprintable():
+        return text
+    shown = text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}... ({len(text)} characters)"
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in shown)
+
+
+def rfc3339(now: float) -> str:
+    """`2026-01-02T03:04:05.678901234Z` of these Unix seconds."""
+    seconds, fraction = divmod(int(now * 1e9), 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+
+
+class Lines(Protocol):
+    """A form of log lines."""
+
+    def service(self) -> logging.Formatter:
+        """For what Stoker says."""
+        ...
+
+    def engine(self, engine: str, model: str, line: str) -> str:
+        """For what an engine says."""
+        ...
+
+
+class TextLines:
+    """`[2026-01-02T03:04:05.678901234Z] INFO event key=value id=request`, for people."""
+
+    def service(self) -> logging.Formatter:
+        return Text(stamped=True)
+
+    def engine(self, engine: str, model: str, line: str) -> str:
+        del engine  # each has a file of its own
+        return f"[{rfc3339(time.time())}] {printable(model)}: {masked(printable(line))}"
+
+
+class JsonLines:
+    """`{"time": …, "level": …, "message": …}`, for programs. `time` comes first."""
+
+    def service(self) -> logging.Formatter:
+        return _Json()
+
+    def engine(self, engine: str, model: str, line: str) -> str:
+        said = {
+            "time": rfc3339(time.time()),
+            "engine": engine,
+            "model": model,
+            "message": masked(line),
+        }
+        return msgspec.json.encode(said).decode()
+
+
+LINES: Final[dict[str, Lines]] = {"text": TextLines(), "json": JsonLines()}
+
+
+class Text(logging.Formatter):
+    """One record for people; without a stamp on a terminal, where it is now."""
+
+    def __init__(self, *, stamped: bool) -> None:
+        super().__init__("%(levelname)s %(message)s")
+        self._stamped = stamped
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        name = request_id.get()
+        return super().formatMessage(record) + (f" id={name}" if name else "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A model's name or an engine's output must not be able to forge a line or move a cursor.
+        lines = masked(super().format(record)).splitlines()
+        clean = "\n    ".join(printable(line) for line in lines)
+        return f"[{rfc3339(record.created)}] {clean}" if self._stamped else clean
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        said = {
+            "time": rfc3339(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": masked(record.getMessage()),
+        }
+        if name := request_id.get():
+            said["request_id"] = name
+        if record.exc_info:
+            said["exception"] = masked(self.formatException(record.exc_info))
+        return msgspec.json.encode(said).decode()

@@ -1,0 +1,59 @@
+"""One id for a request: in the answer, in errors, in the log, and at the engine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.components.daemon import Daemon, running_daemon
+from tests.components.http import ask
+
+HELLO = {"model": "pilot", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+ANSWERS = ("/v1/chat/completions", "/v1/messages", "/api/chat")
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+def test_the_clients_id_comes_back(daemon: Daemon, path: str) -> None:
+    given = {"X-Request-Id": "0193-abc.7/x:9"}
+    for stream in (False, True):
+        answer = ask(daemon, "POST", path, {**HELLO, "stream": stream}, given)
+        assert answer.status == 200
+        assert answer.headers["X-Request-Id"] == "0193-abc.7/x:9"
+
+
+@pytest.mark.parametrize("given", [{}, {"X-Request-Id": "a b"}, {"X-Request-Id": "x" * 129}])
+def test_one_is_made_where_there_is_none_that_can_be_used(
+    daemon: Daemon, given: dict[str, str]
+) -> None:
+    ids = {ask(daemon, "GET", "/no/such", headers=given).headers["X-Request-Id"] for _ in "ab"}
+    assert len(ids) == 2
+    assert all(len(name) == 12 for name in ids)
+
+
+def test_errors_name_it(daemon: Daemon) -> None:
+    unknown = {**HELLO, "model": "no-such"}
+    for path in ANSWERS:
+        answer = ask(daemon, "POST", path, unknown, {"X-Request-Id": "abc-1"})
+        assert b'"request_id":"abc-1"' in answer.body
+        assert answer.headers["X-Request-Id"] == "abc-1"
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    home: Path = tmp_path_factory.mktemp("json")
+    with running_daemon(home, STOKER_LOG_FORMAT="json") as daemon:
+        assert daemon.cli("pull", "pilot").returncode == 0
+        yield daemon
+
+
+def test_json_logs_tell_what_happened_to_a_request(logged: Daemon) -> None:
+    assert ask(logged, "POST", ANSWERS[0], HELLO, {"X-Request-Id": "load-me"}).status == 200
+    said = [json.loads(line) for line in ask(logged, "GET", "/logs").body.splitlines()]
+    mine = [line for line in said if line.get("request_id") == "load-me"]
+    assert any(line["message"].startswith("request method=POST") for line in mine)
+    engine = [line for line in said if line.get("engine") == "llama.cpp"]
+    assert {line["model"] for line in engine} == {"pilot"}
+    times = [line["time"] for line in said]
+    assert times == sorted(times)
+    assert all(json.loads(line) for line in (logged.home / "daemon.out").read_text().splitlines())
