@@ -1,6 +1,7 @@
 """One id for a request: in the answer, in errors, in the log, and at the engine."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,16 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
+def _log(daemon: Daemon) -> list[dict[str, str]]:
+    return [json.loads(line) for line in ask(daemon, "GET", "/logs").body.splitlines()]
+
+
 def test_json_logs_tell_what_happened_to_a_request(logged: Daemon) -> None:
     assert ask(logged, "POST", ANSWERS[0], HELLO, {"X-Request-Id": "load-me"}).status == 200
-    said = [json.loads(line) for line in ask(logged, "GET", "/logs").body.splitlines()]
+    said, pause = _log(logged), threading.Event()
+    while not any("engine" in line for line in said):  # they are written together, a moment later
+        pause.wait(0.05)
+        said = _log(logged)
     mine = [line for line in said if line.get("request_id") == "load-me"]
     assert any(line["message"].startswith("request method=POST") for line in mine)
     engine = [line for line in said if line.get("engine") == "llama.cpp"]

@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
+from stoker.api.scope import Scope, open_to
 from stoker.base.errors import StokerError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.answer import error_text
@@ -34,6 +35,7 @@ class AnthropicRoutes:
     def _handler(
         self, operation: Operation
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        @open_to(Scope.MODELS)
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await read_body(request)
             engine = request.match_info.get("engine")

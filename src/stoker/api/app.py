@@ -6,8 +6,10 @@ from typing import Protocol
 from aiohttp import web
 
 import stoker
+from stoker.api.admission import Admission
 from stoker.api.middleware import identify, sign, translate_errors
 from stoker.api.origins import Gatekeeper, Policy
+from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.gateway import LIMITS, Limits
 from stoker.wire.manage import Version
@@ -21,25 +23,29 @@ class Routes(Protocol):
         ...
 
 
-def build_app(policy: Policy, limits: Limits, *trees: Routes) -> web.Application:
+def build_app(
+    policy: Policy, admission: Admission, limits: Limits, *trees: Routes
+) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify])
     app.on_response_prepare.append(sign)
     app[LIMITS] = limits
     Gatekeeper(policy).install(app)
-    app.middlewares.append(translate_errors)
+    app.middlewares.extend([translate_errors, admission.admit])
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])
     for tree in trees:
         app.add_routes(list(tree.routes()))
     return app
 
 
+@open_to(Scope.PUBLIC)
 async def root(request: web.Request) -> web.Response:
     """Both texts that clients look for: Docker's, and the one Testcontainers waits for."""
     del request
     return web.Response(text="Docker Model Runner is running\nThe service is running\n")
 
 
+@open_to(Scope.MODELS)
 async def version(request: web.Request) -> web.Response:
     """The daemon's version."""
     del request

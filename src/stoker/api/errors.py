@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stoker.base import errors
 from stoker.gateway.answer import error_text, openai_fault
@@ -22,8 +22,11 @@ STATUS: Final[dict[type[errors.StokerError], int]] = {
     errors.DoesNotFit: 422,
     errors.PayloadTooLarge: 413,
     errors.BodyTooSlow: 408,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.Busy: 503,
     errors.QueueFull: 429,
+    errors.KeyBusy: 429,
     errors.RemoteError: 502,
     errors.AuthRequired: 401,
     errors.Denied: 403,
@@ -86,6 +89,11 @@ def _headers(error: errors.StokerError) -> dict[str, str]:
         # A header holds one line of visible ASCII; hints quote what users typed.
         headers[ERROR_HINT_HEADER] = error.hint.encode("ascii", "backslashreplace").decode()
         headers[ERROR_HINT_HEADER] = " ".join(headers[ERROR_HINT_HEADER].split())
+    if isinstance(error, errors.Unauthenticated):
+        headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="stoker"'
+    if isinstance(error, errors.Busy):
+        # Nobody knows when; clients of OpenAI and Anthropic wait this long, then try again.
+        headers["Retry-After"] = "1"
     if isinstance(error, errors.RateLimited) and error.retry_after is not None:
         headers["Retry-After"] = str(int(error.retry_after))
     return headers

@@ -8,7 +8,9 @@ import msgspec
 from aiohttp import web
 
 import stoker
+from stoker.api.admission import require_manager
 from stoker.api.models import boolean
+from stoker.api.scope import Scope, open_to
 from stoker.base.errors import StokerError
 from stoker.gateway.answer import error_text
 from stoker.gateway.connection import EngineGone
@@ -43,10 +45,12 @@ class HealthRoutes:
         """The table."""
         yield web.get("/health", self.health)
 
+    @open_to(Scope.PUBLIC)
     async def health(self, request: web.Request) -> web.StreamResponse:
         """200, or 503 with the problems. Changes nothing: no model is loaded or kept loaded."""
         if not boolean(request.query.get("deep")):
             return _answer(Health("ok", stoker.__version__))
+        require_manager(request)
         problems: list[str] = []
         models: int | None = None
         try:

@@ -5,9 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from stoker.api.views import openai_list, openai_model
+from stoker.api.scope import Scope, open_to
+from stoker.api.views import openai_list, openai_model, visible
 from stoker.base.errors import UnsupportedOperation
 from stoker.gateway import Gateway, Operation, decode_call, read_body
+from stoker.gateway.caller import require_model
 from stoker.library import Library
 
 # The engine in the path is optional, and the last one serves clients that want nothing but a host.
@@ -51,13 +53,17 @@ class InferenceRoutes:
             yield web.get(f"{prefix}/v1/models", self.models)
             yield web.get(f"{prefix}/v1/models/{{name:.+}}", self.model)
 
+    @open_to(Scope.MODELS)
     async def models(self, request: web.Request) -> web.StreamResponse:
-        del request
-        return openai_list(self._library.models())
+        return openai_list(visible(request, self._library.models()))
 
+    @open_to(Scope.MODELS)
     async def model(self, request: web.Request) -> web.StreamResponse:
-        return openai_model(self._library.find(request.match_info["name"]))
+        name = request.match_info["name"]
+        require_model(request, self._library, name)
+        return openai_model(self._library.find(name))
 
+    @open_to(Scope.MODELS)
     async def images(self, request: web.Request) -> web.StreamResponse:
         """A route of Docker Model Runner's that its diffusers engine answers."""
         del request
@@ -67,6 +73,7 @@ class InferenceRoutes:
         )
 
     def _handler(self, operation: Operation) -> Handler:
+        @open_to(Scope.MODELS)
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await read_body(request)
             engine = request.match_info.get("engine")

@@ -15,6 +15,7 @@ from stoker.api.errors import (
     text_response,
 )
 from stoker.base.errors import LaunchFailed, StokerError
+from stoker.gateway.caller import CALLER
 from stoker.observe.request_id import HEADER, accepted, request_id
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,15 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         seconds = time.perf_counter() - began
         # %r: a path may hold line breaks and escape sequences.
         logger.info(
-            "request method=%s path=%r status=%s seconds=%.3f",
-            request.method, request.path, status, seconds,
+            "request method=%s path=%r status=%s seconds=%.3f caller=%r",
+            request.method, request.path, status, seconds, _caller(request),
         )  # fmt: skip
+
+
+def _caller(request: web.Request) -> str:
+    """Nobody was asked who they are when their Host or Origin was refused."""
+    caller = request.get(CALLER)
+    return caller.name if caller else "refused"
 
 
 async def sign(request: web.Request, response: web.StreamResponse) -> None:

@@ -9,11 +9,13 @@ from aiohttp import web
 
 from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
-from stoker.api.views import json_response, native, removals
+from stoker.api.scope import Scope, open_to
+from stoker.api.views import json_response, native, removals, visible
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
+from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.oci.reference import parse_reference
 from stoker.wire import manage
@@ -42,12 +44,16 @@ class ModelRoutes:
         yield web.get("/models/{name:.+}", self.inspect)
         yield web.delete("/models/{name:.+}", self.remove)
 
+    @open_to(Scope.MODELS)
     async def list(self, request: web.Request) -> web.StreamResponse:
-        del request
-        return json_response([native(model) for model in self._library.models()])
+        shown = visible(request, self._library.models())
+        return json_response([native(model) for model in shown])
 
+    @open_to(Scope.MODELS)
     async def inspect(self, request: web.Request) -> web.StreamResponse:
-        return json_response(native(self._library.find(request.match_info["name"])))
+        name = request.match_info["name"]
+        require_model(request, self._library, name)
+        return json_response(native(self._library.find(name)))
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Pull. The transfer belongs to the daemon: it goes on when this client leaves."""

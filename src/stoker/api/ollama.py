@@ -7,11 +7,13 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from stoker.api.scope import Scope, open_to
 from stoker.base.errors import StokerError, UserError
 from stoker.gateway import Call, Gateway, Operation, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.gateway.bounds import check_bounds
+from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.observe.request_id import request_id
 from stoker.scheduler import Scheduler
@@ -43,12 +45,14 @@ class OllamaRoutes:
         yield web.post("/api/embed", self.embed)
         yield web.post("/api/embeddings", self.embeddings)
 
+    @open_to(Scope.MODELS)
     async def chat(self, request: web.Request) -> web.StreamResponse:
         asked = await self._read(request, ollama.Chat)
         if not asked.messages:
             return await self._load_or_unload(request, asked, Kind.CHAT)
         return await self._chat(request, asked, Kind.CHAT)
 
+    @open_to(Scope.MODELS)
     async def generate(self, request: web.Request) -> web.StreamResponse:
         asked = await self._read(request, ollama.Generate)
         if not asked.prompt and not asked.images:
@@ -64,11 +68,13 @@ class OllamaRoutes:
         chat.stream, chat.keep_alive = asked.stream, asked.keep_alive
         return await self._chat(request, chat, Kind.GENERATE)
 
+    @open_to(Scope.MODELS)
     async def embed(self, request: web.Request) -> web.StreamResponse:
         asked = await self._read(request, ollama.Embed)
         call = _call(asked, Operation.EMBEDDINGS, ollama.embed_body(asked), stream=False)
         return await self._gateway.serve(request, call, TranslatedVectors(asked.wanted))
 
+    @open_to(Scope.MODELS)
     async def embeddings(self, request: web.Request) -> web.StreamResponse:
         asked = await self._read(request, ollama.Embed)
         call = _call(asked, Operation.EMBEDDINGS, ollama.embed_body(asked), stream=False)
@@ -88,6 +94,7 @@ class OllamaRoutes:
         """A request without a question loads the model, or unloads it when `keep_alive` is 0."""
         reason = "load"
         if ollama.keep_alive_of(asked) == 0:
+            require_model(request, self._library, asked.wanted)
             wanted = self._library.find(asked.wanted).id
             running = self._scheduler.status()
             keys = frozenset(status.key for status in running if status.key.model == wanted)

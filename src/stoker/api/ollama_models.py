@@ -9,9 +9,12 @@ import msgspec
 from aiohttp import web
 
 from stoker.api.models import read_json
+from stoker.api.scope import Scope, open_to
+from stoker.api.views import visible
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.gateway.answer import error_text
+from stoker.gateway.caller import require_model
 from stoker.library import Library, LocalModel
 from stoker.library.files import Role, files_of
 from stoker.oci.reference import display_name
@@ -46,19 +49,20 @@ class OllamaModelRoutes:
         yield web.delete("/api/delete", self.delete)
         yield web.post("/api/copy", self.copy)
 
+    @open_to(Scope.MODELS)
     async def version(self, request: web.Request) -> web.StreamResponse:
         del request
         return _json({"version": _SPOKEN})
 
+    @open_to(Scope.MODELS)
     async def tags(self, request: web.Request) -> web.StreamResponse:
         """One entry for each name; by its id a model that has none."""
-        del request
         models = [
             wire.Model(
                 shown, shown, rfc3339(model.config.created_at), model.manifest.size,
                 model.id.removeprefix("sha256:"), _details(model),
             )
-            for model in self._library.models()
+            for model in visible(request, self._library.models())
             for shown in [_shown(name) for name in model.names] or [model.id]
         ]  # fmt: skip
         return _json({"models": models})
@@ -78,8 +82,11 @@ class OllamaModelRoutes:
         ]  # fmt: skip
         return _json({"models": running})
 
+    @open_to(Scope.MODELS)
     async def show(self, request: web.Request) -> web.StreamResponse:
-        model = self._library.find(await _name(request))
+        name = await _name(request)
+        require_model(request, self._library, name)
+        model = self._library.find(name)
         config = model.config
         architecture = config.architecture or "unknown"
         info: dict[str, Any] = {"general.architecture": architecture, **config.gguf}

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 import stoker
 from stoker.api.health import Health
+from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.wire import manage, ollama, ollama_models
 from stoker.wire.config import Effective
@@ -106,10 +107,12 @@ class DocsRoutes:
         yield web.get("/openapi.json", self.openapi)
         yield web.get("/docs", self.docs)
 
+    @open_to(Scope.MODELS)
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """The API as an OpenAPI document."""
         return json_response(self._of(request.app))
 
+    @open_to(Scope.MODELS)
     async def docs(self, request: web.Request) -> web.StreamResponse:
         """The API as a page."""
         headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}

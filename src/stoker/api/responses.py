@@ -11,10 +11,12 @@ import msgspec
 from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
+from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.base.errors import ModelNotFound
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.blame import engine_fault
+from stoker.gateway.caller import CALLER
 from stoker.wire.responses import Create, Item
 from stoker.wire.responses_stream import ResponseStream
 
@@ -33,6 +35,7 @@ class Stored:
     history: tuple[Item, ...]
     size: int
     made: float
+    tenant: str
 
 
 class ResponseStore:
@@ -46,25 +49,32 @@ class ResponseStore:
         self._kept: OrderedDict[str, Stored] = OrderedDict()
         self._size = 0
 
-    def put(self, response: dict[str, Any], asked: list[Item], history: tuple[Item, ...]) -> None:
+    def put(
+        self,
+        response: dict[str, Any],
+        asked: list[Item],
+        history: tuple[Item, ...],
+        tenant: str = "",
+    ) -> None:
         """Remember a finished response."""
         items = tuple({"id": f"item_{secrets.token_hex(8)}", **item} for item in asked)
         # Earlier items are shared with the responses before, but those may go first.
         whole = (*history, *items, *response["output"])
         size = len(msgspec.json.encode([response, whole]))
-        stored = Stored(response, items, whole, size, self._clock())
+        stored = Stored(response, items, whole, size, self._clock(), tenant)
         self.drop(response["id"])
         self._kept[response["id"]] = stored
         self._size += size
         while self._size > self._max_bytes:
             self.drop(next(iter(self._kept)))
 
-    def get(self, name: str) -> Stored | None:
-        """A response that is still remembered."""
+    def get(self, name: str, tenant: str = "") -> Stored | None:
+        """A response that is still remembered, for whom it was made."""
         now = self._clock()
         while self._kept and now - next(iter(self._kept.values())).made > _TTL:
             self.drop(next(iter(self._kept)))
-        return self._kept.get(name)
+        stored = self._kept.get(name)
+        return stored if stored and stored.tenant == tenant else None
 
     def drop(self, name: str) -> bool:
         """Forget a response; False when it was not there."""
@@ -88,6 +98,7 @@ class ResponsesRoutes:
             yield web.delete(f"{prefix}/responses/{{id}}", self.delete)
             yield web.get(f"{prefix}/responses/{{id}}/input_items", self.input_items)
 
+    @open_to(Scope.MODELS)
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await read_body(request)
         engine = request.match_info.get("engine")
@@ -95,26 +106,29 @@ class ResponsesRoutes:
         create = Create(body)
         history: tuple[Item, ...] = ()
         if create.previous:
-            history = self._find(create.previous, "previous_response_id").history
+            history = self._find(request, create.previous, "previous_response_id").history
         call = replace(call, body=create.upstream(history))
 
         def done(response: dict[str, Any]) -> None:
             if create.store:
-                self._store.put(response, create.input, history)
+                self._store.put(response, create.input, history, request[CALLER].tenant)
 
         return await self._gateway.serve(request, call, ResponsesAnswer(call.model, create, done))
 
+    @open_to(Scope.MODELS)
     async def get(self, request: web.Request) -> web.StreamResponse:
-        return json_response(self._find(request.match_info["id"]).response)
+        return json_response(self._find(request, request.match_info["id"]).response)
 
+    @open_to(Scope.MODELS)
     async def delete(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["id"]
-        self._find(name)
+        self._find(request, name)
         self._store.drop(name)
         return json_response({"deleted": True, "id": name, "object": "response.deleted"})
 
+    @open_to(Scope.MODELS)
     async def input_items(self, request: web.Request) -> web.StreamResponse:
-        stored = self._find(request.match_info["id"])
+        stored = self._find(request, request.match_info["id"])
         items = list(stored.input)
         if request.query.get("order", "desc") == "desc":
             items.reverse()
@@ -123,8 +137,8 @@ class ResponsesRoutes:
             {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": False}
         )
 
-    def _find(self, name: str, field: str = "") -> Stored:
-        stored = self._store.get(name)
+    def _find(self, request: web.Request, name: str, field: str = "") -> Stored:
+        stored = self._store.get(name, request[CALLER].tenant)
         if stored is None:
             text = f'{field} "{name}" was not found' if field else "Response not found"
             raise ModelNotFound(text, hint="responses are kept for an hour, and while stoker runs")

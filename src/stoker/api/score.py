@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
+from stoker.api.scope import Scope, open_to
 from stoker.base.errors import UserError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.wire.score import Score, rerank_body, score_answer
@@ -24,6 +25,7 @@ class ScoreRoutes:
             for path in ("/score", "/v1/score"):
                 yield web.post(f"{prefix}{path}", self.score)
 
+    @open_to(Scope.MODELS)
     async def score(self, request: web.Request) -> web.StreamResponse:
         """How well each of some texts answers one."""
         body = await read_body(request)

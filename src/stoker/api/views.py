@@ -1,6 +1,6 @@
 """Models and runners as the wire shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from stoker.base.units import go_duration
+from stoker.gateway.caller import CALLER
 from stoker.library import Deleted, LocalModel, Removal
 from stoker.oci.modelconfig import config_wire
 from stoker.planner.spec import DEFAULT_KEEP_ALIVE
@@ -20,6 +21,12 @@ def json_response(value: Any, *, status: int = 200) -> web.Response:
     return web.Response(
         body=msgspec.json.encode(value) + b"\n", status=status, content_type="application/json"
     )
+
+
+def visible(request: web.Request, models: Iterable[LocalModel]) -> Iterator[LocalModel]:
+    """Those that the caller may use."""
+    caller = request[CALLER]
+    return (model for model in models if caller.may_use(model.names))
 
 
 def native(model: LocalModel) -> manage.Model:

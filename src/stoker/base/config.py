@@ -32,6 +32,7 @@ class Config:
 
     `allowed_origins` and `allowed_hosts`: web pages that may talk to the daemon, and names it goes
     by, beside local ones. `record_requests`: keep the last prompts and answers for debugging.
+    `require_keys`: None for: when other machines may connect, or there are keys.
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
     be.
@@ -50,6 +51,7 @@ class Config:
     record_requests: bool
     confine_engines: bool
     """Off only for who says so: engines may then read and write what the user may."""
+    require_keys: bool | None
     max_connections: int
     max_connections_per_client: int
     header_timeout: float
@@ -156,6 +158,10 @@ def _switch(value: object) -> bool:
         raise ValueError("true or false") from None
 
 
+def _opinion(value: object) -> bool | None:
+    return None if value is None else _switch(value)
+
+
 _KEYS: Final = (
     _Key("host", "127.0.0.1", _text, ("STOKER_LISTEN_HOST",)),
     _Key("port", DEFAULT_PORT, _port, ("MODEL_RUNNER_PORT",)),
@@ -167,6 +173,7 @@ _KEYS: Final = (
     _Key("allowed_origins", (), _list, ("DMR_ORIGINS",)),
     _Key("confine_engines", True, _switch, ("STOKER_CONFINE_ENGINES",)),
     _Key("record_requests", False, _switch, ("STOKER_RECORD_REQUESTS",)),
+    _Key("require_keys", None, _opinion, ("STOKER_REQUIRE_KEYS",)),
     _Key("allowed_hosts", (), _list, ("STOKER_ALLOWED_HOSTS",)),
     _Key("max_connections", 0, _count, ("STOKER_MAX_CONNECTIONS",)),
     _Key("max_connections_per_client", 1024, _count, ("STOKER_MAX_CONNECTIONS_PER_CLIENT",)),

@@ -11,9 +11,12 @@
     │  ├─ UnsupportedOperation      no engine here does such a thing
     │  ├─ PayloadTooLarge           a body over its limit
     │  ├─ BodyTooSlow               a body that does not come
+    │  ├─ Unauthenticated           no API key, or one that is not known
+    │  ├─ Forbidden                 a key that may not do this
     │  └─ DoesNotFit                which device lacks how many bytes, and what would fit
     ├─ Busy                         try again later
     │  ├─ QueueFull
+    │  ├─ KeyBusy                   an API key has as many requests as it may
     │  ├─ WaitedTooLong             a request's place in the queue has a deadline
     │  ├─ Draining                  the daemon is on its way out
     │  └─ Locked                    another process holds the store or the daemon lock
@@ -36,11 +39,11 @@ from typing import ClassVar
 
 __all__ = [
     "AmbiguousName", "AuthRequired", "BodyTooSlow", "Busy", "Conflict", "CorruptStore", "Crashed",
-    "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError", "HubError",
-    "IntegrityError", "InvalidReference", "InvalidSetting", "LaunchFailed", "Locked",
-    "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge",
-    "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
-    "StorageError", "Unreachable", "UnsupportedFormat",
+    "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError",
+    "Forbidden", "HubError", "IntegrityError", "InvalidReference", "InvalidSetting", "KeyBusy",
+    "LaunchFailed", "Locked", "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError",
+    "PayloadTooLarge", "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch",
+    "StokerError", "StorageError", "Unauthenticated", "Unreachable", "UnsupportedFormat",
     "UnsupportedOperation", "UserError", "WaitedTooLong",
 ]  # fmt: skip
 
@@ -100,6 +103,14 @@ class BodyTooSlow(UserError):
     code = "request_timeout"
 
 
+class Unauthenticated(UserError):
+    code = "invalid_api_key"
+
+
+class Forbidden(UserError):
+    code = "forbidden"
+
+
 class DoesNotFit(UserError):
     code = "does_not_fit"
 
@@ -110,6 +121,10 @@ class Busy(StokerError):
 
 class QueueFull(Busy):
     code = "queue_full"
+
+
+class KeyBusy(Busy):
+    code = "key_busy"
 
 
 class WaitedTooLong(Busy):

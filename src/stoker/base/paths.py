@@ -54,6 +54,11 @@ class Paths:
         return self.config / "contexts.json"
 
     @property
+    def keys(self) -> Path:
+        """API keys, as hashes."""
+        return self.data / "keys.json"
+
+    @property
     def history(self) -> Path:
         """Lines typed in the interactive chat."""
         return self.data / "history"

@@ -35,12 +35,16 @@ def local_root(endpoint: Endpoint | None = None) -> Path | None:
 
 def open_local(what: str) -> Store:
     """That store, for a command that works on nothing else. Raises UserError, StorageError."""
+    return Store.open(require_local(f"{what} works on the model store of this machine"))
+
+
+def require_local(what: str) -> Path:
+    """That store's directory; `what` begins the sentence of the UserError when there is none."""
     endpoint = endpoint_of()
     root = local_root(endpoint)
     if root is None:
         raise UserError(
-            f"{what} works on the model store of this machine, and {endpoint} is not the service"
-            " of this user on it",
+            f"{what}, and {endpoint} is not the service of this user on it",
             hint=f"run it there, or: {endpoint.undo}" if endpoint.undo else "run it there",
         )
-    return Store.open(root)
+    return root

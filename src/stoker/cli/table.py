@@ -63,6 +63,8 @@ GROUPS: Final = (
         Command("why", "Why models were loaded, stopped or refused", "[MODEL]", 0, 1),
         Command("doctor", "Is this machine set up well for models?"),
         Command("requests", "What models were asked and answered, when that is recorded"),
+        Command("key", "API keys for programs and other machines", "add|list|rm [NAME...]",
+                1, None),
         Command("logs", "What it wrote to its log"),
         Command("serve", "Run it in this terminal"),
         Command("start-runner", "Start it in the background", file="runner"),

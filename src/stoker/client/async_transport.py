@@ -78,7 +78,7 @@ class AsyncTransport:
                     request.method,
                     _url(self.endpoint, request),
                     data=_body(request.body),
-                    headers=headers_of(request, self.user_agent),
+                    headers=headers_of(self.endpoint, request, self.user_agent),
                     allow_redirects=False,
                 )
                 refused = b"" if response.status < 400 else await _start(response)

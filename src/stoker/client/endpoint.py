@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,6 +37,8 @@ class Endpoint:
     origin: str = "default"
     ca_cert: str = ""
     skip_verify: bool = False
+    key: str = field(default="", repr=False)
+    """The API key to send: `STOKER_API_KEY`. A unix socket needs none."""
 
     def __str__(self) -> str:
         """As a URL, without a slash at the end."""
@@ -87,6 +89,10 @@ class Endpoint:
 def endpoint_of(environ: Mapping[str, str] | None = None) -> Endpoint:
     """The endpoint that variables or else the context in use select. Raises InvalidSetting."""
     env = os.environ if environ is None else environ
+    return replace(_selected(env), key=_key(env))
+
+
+def _selected(env: Mapping[str, str]) -> Endpoint:
     tls = env.get("MODEL_RUNNER_TLS") == "true"
     for variable in VARIABLES:
         value = env.get(variable, "").strip()
@@ -115,10 +121,14 @@ def _own(paths: Paths, env: Mapping[str, str]) -> Endpoint:
     return Endpoint("http", host="127.0.0.1", port=DEFAULT_PORT)
 
 
+def _key(environ: Mapping[str, str]) -> str:
+    return environ.get("STOKER_API_KEY", "").strip()
+
+
 def endpoint_for(given: Endpoint | str | None) -> Endpoint:
     """What a program names: an endpoint, its text, or nothing for `endpoint_of`'s."""
     if isinstance(given, str):
-        return parse_endpoint(given, origin="endpoint")
+        return replace(parse_endpoint(given, origin="endpoint"), key=_key(os.environ))
     return given or endpoint_of()
 
 

@@ -103,7 +103,7 @@ class Transport:
             connection.close()
 
     def _send(self, connection: "_Connection", request: Request) -> None:
-        headers = headers_of(request, self.user_agent)
+        headers = headers_of(self.endpoint, request, self.user_agent)
         url = target(self.endpoint, request)
         try:
             connection.request(request.method, url, body=request.body, headers=headers)
@@ -119,7 +119,7 @@ def target(endpoint: Endpoint, request: Request) -> str:
     return f"{prefix}{request.route}{'?' + urlencode(request.query) if request.query else ''}"
 
 
-def headers_of(request: Request, user_agent: str) -> dict[str, str]:
+def headers_of(endpoint: Endpoint, request: Request, user_agent: str) -> dict[str, str]:
     """All headers of a request."""
     headers = {
         "User-Agent": user_agent,
@@ -129,6 +129,8 @@ def headers_of(request: Request, user_agent: str) -> dict[str, str]:
     }
     if request.body is not None:
         headers["Content-Type"] = "application/json"
+    if endpoint.key:
+        headers["Authorization"] = f"Bearer {endpoint.key}"
     return {**headers, **request.headers}
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from stoker.access import KeyFile, KeyRing
 from stoker.api import (
     AnthropicRoutes,
     EngineRoutes,
@@ -24,11 +25,12 @@ from stoker.api import (
     TransferRoutes,
     build_app,
 )
+from stoker.api.admission import Admission
 from stoker.api.config import ConfigRoutes
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.openapi import DocsRoutes
-from stoker.api.origins import Policy
+from stoker.api.origins import Policy, is_loopback
 from stoker.api.plan import PlanRoutes
 from stoker.api.requests import RequestRoutes
 from stoker.api.responses import ResponsesRoutes, ResponseStore
@@ -96,6 +98,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     store = Store.open(paths.models)
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
+    ring = KeyRing(KeyFile(paths.keys), default_registry=config.default_registry)
     engine_log = EngineLog(paths.logs, config.log_format)
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
@@ -170,8 +173,12 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Fetcher(store, registries, hub),
                 default_registry=config.default_registry,
             )
+            admission = Admission(
+                ring, required=config.require_keys, loopback=is_loopback(config.host)
+            )
             app = build_app(
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
+                admission,
                 Limits(pause=config.body_timeout, rate=config.body_rate),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),

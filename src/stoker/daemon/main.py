@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import stoker
+from stoker.access import KeyFile
+from stoker.api.origins import is_loopback
 from stoker.base.config import Config, load_config
 from stoker.base.errors import StokerError
 from stoker.base.paths import Paths, paths_of
@@ -61,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gpu", help="kind of GPU whose builds are preferred (default auto)")
     parser.add_argument("--models-path", help="directory of the model store")
     parser.add_argument("--log-level", help="debug, info, warning or error (default info)")
+    parser.add_argument("--log-format", help="text or json (default text)")
+    for flag, value in (("--require-keys", True), ("--without-keys", False)):
+        parser.add_argument(flag, dest="require_keys", action="store_const", const=value)
     parser.add_argument(
         "--background", action="store_true", default=None, help="log to the file only"
     )
@@ -92,6 +97,7 @@ async def _serve(config: Config, paths: Paths) -> None:
                 "listening address=http://%s:%s socket=%s version=%s pid=%s",
                 config.host, config.port, paths.socket, stoker.__version__, os.getpid(),
             )  # fmt: skip
+            _warn(config, paths)
             number = await until_signalled()
             logger.info("draining signal=%s", number)
             if not await daemon.scheduler.drain(_DRAIN_SECONDS):
@@ -108,3 +114,15 @@ def _limits(config: Config) -> ConnectionLimits:
         header=config.header_timeout,
         write=config.write_timeout,
     )
+
+
+def _warn(config: Config, paths: Paths) -> None:
+    """Say what an operator may not have meant."""
+    if config.require_keys is False:
+        if not is_loopback(config.host):
+            logger.warning("keys are switched off: whoever can connect may do everything")
+        return
+    if not is_loopback(config.host):
+        logger.warning("not encrypted, keys included: anyone on the way can read along")
+    if (config.require_keys or not is_loopback(config.host)) and not KeyFile(paths.keys).read():
+        logger.warning("no API key exists yet, hence nobody gets in: stoker key add NAME")

@@ -18,6 +18,7 @@ from stoker.base.errors import (
 )
 from stoker.engines.spec import Engine, Instance
 from stoker.gateway.answer import Answer, Passthrough
+from stoker.gateway.caller import require_model
 from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call
@@ -38,6 +39,8 @@ class Resolver(Protocol):
     """Turns a name into a model; the library."""
 
     async def resolve(self, name: str) -> ModelSpec: ...
+
+    def names_of(self, text: str) -> tuple[str, ...]: ...
 
 
 class Planner(Protocol):
@@ -104,6 +107,7 @@ class Gateway:
         return response
 
     async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
+        require_model(request, self._resolver, call.model)
         model = await self._resolver.resolve(call.model)
         run = await self._request(model, call)
         out.seen.model, out.seen.engine = model.id, run.engine

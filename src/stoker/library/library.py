@@ -121,6 +121,17 @@ class Library:
             raise self._not_found(text)
         return next(iter(found.values()))
 
+    def names_of(self, text: str) -> tuple[str, ...]:
+        """All canonical names of the model that `text` means, or the one it would have.
+
+        Empty for an id that no model has. Raises InvalidReference, AmbiguousName.
+        """
+        model = self._exact(text)
+        if model:
+            return model.names
+        name = parse_name(text, default_registry=self._default_registry)
+        return (str(name),) if isinstance(name, Reference) else ()
+
     async def resolve(self, name: str) -> ModelSpec:
         """The model to run, its files laid out for an engine. The name must be exact.
 

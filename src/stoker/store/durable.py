@@ -94,14 +94,16 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         view = view[written:]
 
 
-def replace_file(target: Path, data: bytes, *, scratch: Path, durable: bool = True) -> None:
+def replace_file(
+    target: Path, data: bytes, *, scratch: Path, durable: bool = True, mode: int = 0o644
+) -> None:
     """Readers see the old file or the new one, whole; never less. Raises OSError.
 
     `scratch` is a directory on the same file system; what a crash leaves there is litter.
     """
     temporary = scratch / f"{target.name}.{uuid.uuid4().hex}"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             write_all(descriptor, data, 0)
             if durable:

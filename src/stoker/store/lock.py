@@ -47,8 +47,11 @@ class StoreLock:
     reentrant.
     """
 
-    def __init__(self, path: Path, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, path: Path, *, timeout: float = TIMEOUT, what: str = "the model store"
+    ) -> None:
         self._path = path
+        self._what = what
         self._timeout = timeout
 
     @contextlib.contextmanager
@@ -80,7 +83,7 @@ class StoreLock:
                 holder = self.holder()
                 who = holder.describe(time.time()) if holder else "an unknown process"
                 raise Locked(
-                    f"the model store is locked by {who}: {self._path}",
+                    f"{self._what} is locked by {who}: {self._path}",
                     hint="wait for it to finish, or stop it if it hangs",
                 )
             time.sleep(pause)

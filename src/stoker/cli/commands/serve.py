@@ -13,6 +13,9 @@ class Options(cli.Options):
     gpu: str | None
     models_path: str | None
     log_level: str | None
+    log_format: str | None
+    require_keys: bool
+    without_keys: bool
 
 
 def arguments(parser: cli.Parser) -> None:
@@ -21,6 +24,9 @@ def arguments(parser: cli.Parser) -> None:
     flag = parser.flag
     flag("--models-path", value="DIR", help="where models are kept")
     flag("--log-level", value="LEVEL", help="debug, info, warning or error (info)")
+    flag("--log-format", value="FORMAT", help="text or json (text)")
+    parser.switch("--require-keys", help="ask for an API key here too, see 'stoker key'")
+    parser.switch("--without-keys", help="let everybody do everything who can connect")
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
@@ -39,12 +45,12 @@ def add_gpu_flag(parser: cli.Parser) -> None:
 
 
 def daemon_flags(**values: object) -> list[str]:
-    """Command-line flags for those values that were given."""
+    """Command-line flags for those values that were given; True is a flag without a value."""
     return [
         word
         for name, value in values.items()
-        if value is not None
-        for word in (f"--{name.replace('_', '-')}", str(value))
+        if value is not None and value is not False
+        for word in (f"--{name.replace('_', '-')}", *(() if value is True else (str(value),)))
     ]
 
 
@@ -55,6 +61,9 @@ def run(options: Options, _session: Session) -> int:
         gpu=options.gpu,
         models_path=options.models_path,
         log_level=options.log_level,
+        log_format=options.log_format,
+        require_keys=options.require_keys,
+        without_keys=options.without_keys,
     )
     # The same process, so that a supervisor's signals and the terminal's Ctrl-C reach the daemon.
     argv = [sys.executable, "-P", "-m", "stoker.daemon", *flags]

@@ -1,0 +1,76 @@
+"""`key`: make, list and remove the API keys of this machine's daemon.
+
+They are a file of the daemon's user, and this command changes that file: no key, however mighty,
+can make another one through the network.
+"""
+
+from typing import Final
+
+from stoker.access import KeyFile
+from stoker.base.paths import paths_of
+from stoker.cli import parser as cli
+from stoker.cli.errors import UsageError, say
+from stoker.cli.local import require_local
+from stoker.cli.output import age, put, put_json, table
+from stoker.cli.session import Session
+
+HEADER: Final = ("NAME", "MODELS", "AT A TIME", "CREATED")
+
+
+class Options(cli.Options):
+    model: list[str]
+    concurrency: int
+    json: bool
+
+
+def arguments(parser: cli.Parser) -> None:
+    parser.many(
+        "--model", value="NAME", help="add: only for this model; may be given several times"
+    )
+    parser.flag(
+        "--concurrency", kind=int, default=0, value="N", help="add: so many requests at a time"
+    )
+    parser.switch("--json", help="list: for programs")
+    parser.epilog = (
+        "A key with --model can use these models and manage nothing. Changes count at once.\n"
+        "Programs send it as their API key; this command line takes it from STOKER_API_KEY."
+    )
+
+
+def run(options: Options, _session: Session) -> int:
+    require_local("keys are made on the machine that they are for")
+    keys = KeyFile(paths_of().keys)
+    match options.words:
+        case ["add", name]:
+            _add(keys, name, options)
+        case ["list" | "ls"]:
+            _list(keys, options)
+        case ["rm" | "remove", first, *more]:
+            for name in (first, *more):
+                keys.remove(name)
+                put(f"Removed: {name}\n")
+        case _:
+            raise UsageError(
+                f"'stoker key {' '.join(options.words)}' is not complete or not known",
+                hint="one of: stoker key add NAME, stoker key list, stoker key rm NAME...",
+            )
+    return 0
+
+
+def _add(keys: KeyFile, name: str, options: Options) -> None:
+    secret = keys.add(name, options.model, options.concurrency)
+    put(f"{secret}\n")
+    say("Keep it: it is not stored here and is shown only this once.")
+
+
+def _list(keys: KeyFile, options: Options) -> None:
+    found = keys.read()
+    if options.json:
+        put_json([{"name": k.name, "models": k.models, "concurrency": k.concurrency,
+                   "created": k.created} for k in found])  # fmt: skip
+        return
+    rows = [
+        (key.name, ", ".join(key.models) or "all", str(key.concurrency or "any"), age(key.created))
+        for key in found
+    ]
+    put(table(HEADER, rows))
