@@ -56,11 +56,13 @@ def run() -> None:
         engine.chmod(0o755)
         home = folder / "home"
         home.mkdir()
-        daemon = stack.enter_context(running_daemon(home, LLAMA_SERVER_PATH=str(engine)))
+        # Unconfined: the stand-in is a script and reads this folder.
+        variables = {"LLAMA_SERVER_PATH": str(engine), "STOKER_CONFINE_ENGINES": "no"}
+        daemon = stack.enter_context(running_daemon(home, **variables))
         daemon.cli("pull", "pilot")
         daemon.cli("run", "pilot", "hi")
         stoker = Gateway("Stoker", daemon.port, "/engines/v1/chat/completions", EVENTS)
-        socket_path = next((home / "run").glob("engine-*.sock"))
+        socket_path = next((home / "run").glob("*/e.sock"))
         _pin(daemon.process.pid, gateway=True)
         for pid in daemon.engine_pids():
             _pin(pid, gateway=False)
