@@ -54,7 +54,7 @@ def test_metadata() -> None:
     assert json.loads(metadata()) == {
         "SchemaVersion": "0.1.0",
         "Vendor": "Stoker",
-        "Version": f"v{__version__}",
+        "Version": f"v1.2.0-stoker.{__version__}",
         "ShortDescription": "Docker Model Runner",
     }
 

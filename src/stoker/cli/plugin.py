@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from stoker import __version__
 
 PROGRAM = "docker model"
+LEVEL = "v1.2.0"
+"""The Docker Model Runner whose commands these are; compose keeps flags from those before 1.0.6."""
 _WITH_VALUE = frozenset(
     {"--config", "-c", "--context", "-H", "--host", "-l", "--log-level", "--tlscacert", "--tlscert",
      "--tlskey"}
@@ -31,8 +33,8 @@ def main() -> int:
 def metadata() -> str:
     """What Docker wants to know. Its own plugin's description: scripts look for it."""
     return (
-        '{"SchemaVersion":"0.1.0","Vendor":"Stoker","Version":"v'
-        f'{__version__}","ShortDescription":"Docker Model Runner"'
+        '{"SchemaVersion":"0.1.0","Vendor":"Stoker","Version":"'
+        f'{LEVEL}-stoker.{__version__}","ShortDescription":"Docker Model Runner"'
         "}"
     )
 

@@ -13,7 +13,6 @@ class Command(NamedTuple):
     most: int | None = 0
     aliases: tuple[str, ...] = ()
     file: str = ""
-    hidden: bool = False
 
     @property
     def module(self) -> str:
@@ -77,6 +76,8 @@ GROUPS: Final = (
     Group("More", (
         Command("context", "Names for services on other machines",
                 "create|use|ls|show|inspect|rm [NAME...]", 1, None),
+        Command("compose", "What docker compose calls for models", "up|down|metadata [SERVICE]",
+                1, 2),
         Command("docker-plugin", "Make this `docker model`", "install|uninstall|status", 1, 1),
         Command("completion", "Tab completion for your shell", "bash|zsh|fish", 1, 1),
         Command("version", "Versions of this program and of the service"),

@@ -6,13 +6,12 @@ from typing import Final
 from msgspec import to_builtins
 
 from stoker.base.errors import DaemonError, Unreachable
-from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
+from stoker.cli.addresses import for_containers, for_programs
 from stoker.cli.errors import FAILED, OK, say
 from stoker.cli.output import age, put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
-from stoker.client.running import running
 from stoker.wire.runners import EngineBuild
 
 HEADER: Final = ("BACKEND", "VERSION", "BUILD", "INSTALLED", "STATE")
@@ -98,15 +97,13 @@ def _builds(client: Client) -> list[EngineBuild]:
 def _as_json(client: Client, backends: dict[str, str] | None, builds: list[EngineBuild]) -> str:
     import json  # noqa: PLC0415  # one line with DMR's key order; msgspec would need a struct
 
-    # Who reads this wants to send requests, and few programs speak to a socket file.
-    found = running(paths_of()) if client.endpoint.may_start else None
-    base = f"{(found and found.address) or client.endpoint}/v1/"
     value: dict[str, object] = {
         "running": backends is not None,
         "backends": backends or {},
         "kind": KIND,
-        "endpoint": base,
-        "endpointHost": base,
+        # As in Docker Model Runner: the first for containers, the second for this machine.
+        "endpoint": f"{for_containers(client.endpoint)}/v1/",
+        "endpointHost": f"{for_programs(client.endpoint)}/v1/",
     }
     if builds:  # Docker Model Runner's object ends above
         value["builds"] = [to_builtins(build) for build in builds]
