@@ -24,14 +24,26 @@ CHAT_TEMPLATE: Final = (
 )
 
 
-def chat_model(path: Path, *, architecture: str = "llama") -> Path:
-    """A llama of two layers with a byte-level BPE tokenizer and a chat template; 0.3 MiB."""
+def chat_model(
+    path: Path,
+    *,
+    architecture: str = "llama",
+    width: int = WIDTH,
+    feed_forward: int = 0,
+    kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+) -> Path:
+    """A llama of two layers with a byte-level BPE tokenizer and a chat template; 0.3 MiB.
+
+    `width`, and `feed_forward` when it is another one, are the lengths of rows; `kind` is what
+    matrices are written as.
+    """
+    feed_forward = feed_forward or width
     tokens = ["<|end|>", "<|start|>", *_byte_alphabet()]
     writer = GGUFWriter(path, architecture)
-    _describe(writer, name="tiny chat")
+    _describe(writer, name="tiny chat", width=width, feed_forward=feed_forward, kind=kind)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_rope_dimension_count(width // HEADS)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
@@ -41,21 +53,26 @@ def chat_model(path: Path, *, architecture: str = "llama") -> Path:
     writer.add_eos_token_id(0)
     writer.add_chat_template(CHAT_TEMPLATE)
     random = np.random.default_rng(7)
-    embedding = random.standard_normal((len(tokens), WIDTH), dtype=np.float32)
-    output = random.standard_normal((len(tokens), WIDTH), dtype=np.float32) / 8
+    embedding = random.standard_normal((len(tokens), width), dtype=np.float32)
+    output = random.standard_normal((len(tokens), width), dtype=np.float32) / 8
     # The first component of every hidden state is large and positive; through it the output layer
     # forbids what is not printable ASCII, half a character would be no UTF-8.
     embedding[:, 0] = 8.0
     printable = {chr(code) for code in range(33, 127)}
     output[:, 0] = [0.0 if token in printable else -50.0 for token in tokens]
-    writer.add_tensor("token_embd.weight", embedding)
-    writer.add_tensor("output.weight", output)
-    writer.add_tensor("output_norm.weight", np.ones(WIDTH, np.float32))
+    _matrix(writer, "token_embd.weight", embedding, kind)
+    _matrix(writer, "output.weight", output, kind)
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    shapes = {
+        **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_output"), (width, width)),
+        **dict.fromkeys(("ffn_gate", "ffn_up"), (feed_forward, width)),
+        "ffn_down": (width, feed_forward),
+    }
     for layer in range(LAYERS):
         for name in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(WIDTH, np.float32))
-        for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-            _random_tensor(writer, random, f"blk.{layer}.{name}.weight", (WIDTH, WIDTH))
+            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(width, np.float32))
+        for name, shape in shapes.items():
+            _random_tensor(writer, random, f"blk.{layer}.{name}.weight", shape, kind)
     return _written(writer, path)
 
 
@@ -133,22 +150,55 @@ def bad_models(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _describe(writer: GGUFWriter, *, name: str, context: int = CONTEXT) -> None:
+_F32: Final = gguf.GGMLQuantizationType.F32
+_FILE_TYPES: Final = {
+    _F32: gguf.LlamaFileType.ALL_F32,
+    gguf.GGMLQuantizationType.F16: gguf.LlamaFileType.MOSTLY_F16,
+    gguf.GGMLQuantizationType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
+    gguf.GGMLQuantizationType.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
+}
+
+
+def _describe(
+    writer: GGUFWriter,
+    *,
+    name: str,
+    context: int = CONTEXT,
+    width: int = WIDTH,
+    feed_forward: int = WIDTH,
+    kind: gguf.GGMLQuantizationType = _F32,
+) -> None:
     writer.add_name(name)
     writer.add_license("apache-2.0")
-    writer.add_file_type(0)
+    writer.add_file_type(_FILE_TYPES[kind])
     writer.add_context_length(context)
-    writer.add_embedding_length(WIDTH)
+    writer.add_embedding_length(width)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(WIDTH)
+    writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(HEADS)
 
 
 def _random_tensor(
-    writer: GGUFWriter, random: np.random.Generator, name: str, shape: tuple[int, int]
+    writer: GGUFWriter,
+    random: np.random.Generator,
+    name: str,
+    shape: tuple[int, int],
+    kind: gguf.GGMLQuantizationType = _F32,
 ) -> None:
     # A hundredth: the layers only disturb what the embedding says, see `chat_model`.
-    writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32) / 100)
+    _matrix(writer, name, random.standard_normal(shape, dtype=np.float32) / 100, kind)
+
+
+def _matrix(
+    writer: GGUFWriter,
+    name: str,
+    values: np.ndarray[Any, Any],
+    kind: gguf.GGMLQuantizationType,
+) -> None:
+    if kind is _F32:
+        writer.add_tensor(name, values)
+    else:
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
 
 
 def _norm(writer: GGUFWriter, name: str) -> None:

@@ -49,8 +49,8 @@ class Workshop:
         )
         return build.directory.name
 
-    async def test(self, python: Path) -> str:
-        self.tested.append(python)
+    async def test(self, build: Path) -> str:
+        self.tested.append(build)
         if self.failure:
             raise self.failure
         return "fine"

@@ -14,7 +14,7 @@ from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
 from stoker.distribution.jobs import Job, Jobs
 from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
-from stoker.engines.spec import Engine
+from stoker.engines.spec import Build, Engine
 from stoker.engines.workshop import Workshop
 from stoker.scheduler import Scheduler
 from stoker.wire import runners as wire
@@ -59,7 +59,8 @@ class RunnerRoutes:
     async def builds(self, request: web.Request) -> web.StreamResponse:
         """All builds of all engines; first of an engine the one in use, then the newest."""
         del request
-        return json_response([build for name in self._engines for build in self._builds(name)])
+        names = dict.fromkeys((*self._engines, *self._workshop.names))
+        return json_response([build for name in names for build in self._builds(name)])
 
     async def install(self, request: web.Request) -> web.StreamResponse:
         """Install an engine. The work belongs to the daemon: it goes on when this client leaves."""
@@ -104,8 +105,8 @@ class RunnerRoutes:
     def _check(self, backend: str) -> None:
         if not backend:
             raise UserError("invalid request: backend is required")
-        if backend not in self._engines:
-            known = ", ".join(self._engines)
+        if backend not in self._workshop.names:
+            known = ", ".join(self._workshop.names)
             raise ModelNotFound("backend not found", hint=f"known backends: {known}")
 
     def _work(self, asked: wire.InstallBackend) -> Callable[[Notify], Awaitable[None]]:
@@ -122,7 +123,7 @@ class RunnerRoutes:
 
     def _unused(self, new: InstalledBuild) -> str:
         """Words for a build that is not the one to run now."""
-        current = self._engines[new.manifest.engine].build()
+        current = self._current(new.manifest.engine)
         if current is None or current.source == new.manifest.variant:
             return ""
         return (
@@ -146,8 +147,12 @@ class RunnerRoutes:
         less = ", not confined" if self._unconfined else ""
         return f"Running: {name} {build.version} ({build.source}){less}"
 
+    def _current(self, name: str) -> Build | None:
+        """The build that would be used now; None without one, or for what is no engine."""
+        return self._engines[name].build() if name in self._engines else None
+
     def _builds(self, name: str) -> Iterator[wire.EngineBuild]:
-        current = self._engines[name].build()
+        current = self._current(name)
         running = (current.version, current.source) if current else None
         rows: list[wire.EngineBuild] = []
         for build in self._workshop.builds(name):

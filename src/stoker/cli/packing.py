@@ -26,12 +26,16 @@ _LINKED: Final = "note: the store shares the files with you; they are read-only 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What to do with an artifact. `share` files with the store instead of copying them."""
+    """What to do with an artifact. `share` files with the store instead of copying them.
+
+    `told`: say so when that makes them read-only.
+    """
 
     reference: Reference
     share: bool = True
     push: bool = False
     keep: bool = True
+    told: bool = True
 
 
 def deliver(session: Session, root: Path | None, artifact: Artifact, delivery: Delivery) -> None:
@@ -42,7 +46,7 @@ def deliver(session: Session, root: Path | None, artifact: Artifact, delivery: D
     store = Store.open(root)
     before = _Before.of(store, artifact, delivery.reference)
     ways = asyncio.run(store_artifact(store, artifact, delivery.reference, share=delivery.share))
-    if not delivery.push or delivery.keep:
+    if delivery.told and (not delivery.push or delivery.keep):
         _tell(ways)
     if delivery.push:
         _push(session, delivery.reference)

@@ -138,7 +138,8 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
     await asyncio.to_thread(reap_orphans, paths.run)
-    for name in engines:
+    installable = kinds(pilot_file())
+    for name in installable:
         await asyncio.to_thread(builds.sweep, name)
     try:
         async with (
@@ -201,7 +202,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     scheduler=scheduler,
                     unconfined=unconfined,
                     workshop=Workshop(
-                        builds, paths.engines, paths.cache / "engines", environ, kinds(pilot_file())
+                        builds, paths.engines, paths.cache / "engines", environ, installable
                     ),
                     jobs=jobs,
                 ),

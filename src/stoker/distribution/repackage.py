@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from stoker.base.errors import ParseError, UserError
+from stoker.base.errors import ParseError, UnsupportedFormat, UserError
 from stoker.distribution.artifact import Artifact, FileLayer
 from stoker.distribution.layers import Hashed, file_layers, ignore
 from stoker.distribution.package import Extras, modelpack_manifest
+from stoker.distribution.package_gguf import plan_gguf
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
-from stoker.oci.modelconfig import ModelConfig, parse_config
+from stoker.oci.modelconfig import ModelConfig, docker_config_bytes, parse_config
 
 # A model has one of these; a new one takes the place of the old one.
 _SINGLE: Final = frozenset({mt.DOCKER_CHAT_TEMPLATE, mt.DOCKER_MMPROJ, mt.DOCKER_GGUF_MMPROJ})
@@ -48,6 +50,56 @@ def repackaged(
     document = _patched(config, layers, extras.context_size)
     described = replace(Descriptor.of(document, kind), annotations=manifest.config.annotations)
     return Artifact(replace(manifest, config=described, layers=layers), document, files)
+
+
+def weights_of(manifest: Manifest) -> Descriptor:
+    """The layer of a model whose weights are one GGUF file in Docker's format.
+
+    Raises UnsupportedFormat for any other.
+    """
+    found = [layer for layer in manifest.layers if layer.media_type == mt.DOCKER_GGUF]
+    if len(found) != 1:
+        raise UnsupportedFormat(
+            f"its weights are {f'{len(found)} GGUF files' if found else 'not GGUF'},"
+            " and only one GGUF file can be taken from a model that is here",
+            hint="give the files themselves: package --gguf FIRST-FILE --quantize LEVEL",
+        )
+    return found[0]
+
+
+def with_weights(
+    manifest: Manifest,
+    config: bytes,
+    weights: Path,
+    extras: Extras,
+    *,
+    modelpack: bool = False,
+    hashed: Hashed = ignore,
+) -> Artifact:
+    """The variant with another GGUF file in the place of its `weights_of`.
+
+    What the config says of the weights is read from their header; `created` and the context size
+    stay. Raises as `plan_gguf`, `Extras.check` and `parse_config`.
+    """
+    plan = plan_gguf(weights)
+    parsed = parse_config(config, manifest.config.media_type)
+    wanted = (*plan.wanted, *extras.wanted)
+    new = file_layers(wanted, created=parsed.created, hashed=hashed)
+    old = weights_of(manifest)
+    kept = [layer for layer in manifest.layers if layer is not old]
+    layers = (new[0].descriptor, *_merged(kept, new[1:]))
+    described = replace(
+        plan.config,
+        created=parsed.created,
+        context_size=extras.context_size or parsed.context_size,
+        diff_ids=tuple(layer.digest for layer in layers),
+    )
+    files = {layer.descriptor.digest: layer for layer in new}
+    if modelpack:
+        return _modelpack(manifest, layers, described, files)
+    document = docker_config_bytes(described)
+    variant = replace(manifest, config=Descriptor.of(document, plan.config_type), layers=layers)
+    return Artifact(variant, document, files)
 
 
 def _modelpack(

@@ -43,7 +43,7 @@ class State:
 
 Notify = Callable[[State], None]
 SelfTest = Callable[[Path], Awaitable[str]]
-"""Proves that the build with this Python works, and says how. Raises EngineError."""
+"""Proves that the build in this directory works, and says how. Raises EngineError."""
 
 
 @final
@@ -70,7 +70,7 @@ class Installer:
                 if not _done(step):
                     await self._run(recipe, step, notify)
             notify(State("testing it"))
-            said = await test(staging / "bin" / "python")
+            said = await test(staging)
             logger.info("engine build works engine=%s: %s", recipe.engine, said)
             build = self._builds.adopt(
                 staging,

@@ -1,5 +1,6 @@
-"""Proof that a new build works: it loads a model, answers a question, and leaves when told."""
+"""Proof that a new build works: an engine answers a question, a quantizer makes a file smaller."""
 
+import asyncio
 import json
 import tempfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from stoker.base.errors import LaunchFailed
+from stoker.base.errors import EngineError, LaunchFailed
 from stoker.engines.launcher import LocalLauncher
 from stoker.engines.orphans import SOCKET
 from stoker.engines.spec import Engine, Reason
@@ -34,6 +35,36 @@ async def answers(engine: Engine, model: ModelSpec, settings: RunSettings = _SHO
             return await _ask(socket, engine.name, model.name)
         finally:
             await instance.stop()
+
+
+async def quantizes(program: Path, sample: Path) -> str:
+    """Have that `llama-quantize` make another file of this GGUF; what came out.
+
+    Raises EngineError when nothing does.
+    """
+    with tempfile.TemporaryDirectory(prefix="st-") as folder:
+        target = Path(folder) / "out.gguf"
+        argv = (program, "--allow-requantize", sample, target, "Q4_0")
+        try:
+            async with asyncio.timeout(_WITHIN):
+                child = await asyncio.create_subprocess_exec(
+                    *argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                )  # fmt: skip
+                try:
+                    _, said = await child.communicate()
+                finally:
+                    if child.returncode is None:
+                        child.kill()
+                        await child.wait()
+        except (OSError, TimeoutError) as error:
+            raise EngineError(
+                f"the quantizer does not work: {error}", engine="quantizer"
+            ) from error
+        if child.returncode or not target.exists():
+            last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise EngineError(f"the quantizer does not work: {last}", engine="quantizer")
+        return f"it made {target.name}"
 
 
 async def _ask(socket: Path, engine: str, model: str) -> str:

@@ -18,9 +18,11 @@ from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.llamacpp_program import Program
 from stoker.engines.llamacpp_recipe import llamacpp_recipe
 from stoker.engines.machine import Machine, look
+from stoker.engines.quantizer_recipe import NAME as QUANTIZER
+from stoker.engines.quantizer_recipe import PROGRAM, quantizer_recipe
 from stoker.engines.recipe import Places, Recipe, check_room
 from stoker.engines.sample_model import write_sample
-from stoker.engines.selftest import answers
+from stoker.engines.selftest import answers, quantizes
 from stoker.engines.vllm import Vllm
 from stoker.engines.vllm_recipe import vllm_recipe
 from stoker.oci.digest import Digest
@@ -38,22 +40,26 @@ class Kind:
 
 
 def kinds(sample: Path) -> Mapping[str, Kind]:
-    """The engines that can be installed, by name. `sample`: a GGUF that llama.cpp must load."""
+    """What can be installed, by name. `sample`: a GGUF that llama.cpp must load."""
 
-    async def llamacpp_answers(python: Path) -> str:
-        engine = LlamaCpp(program=Program("self-test", python=python))
+    async def llamacpp_answers(build: Path) -> str:
+        engine = LlamaCpp(program=Program("self-test", python=build / "bin" / "python"))
         return await answers(engine, _spec(Format.GGUF, sample))
 
-    async def vllm_answers(python: Path) -> str:
+    async def vllm_answers(build: Path) -> str:
         with tempfile.TemporaryDirectory(prefix="st-") as folder:
             model = _spec(Format.SAFETENSORS, write_sample(Path(folder) / "sample"))
             settings = RunSettings(runtime_flags=("--enforce-eager",), context_size=256)
-            return await answers(Vllm(python=python), model, settings)
+            return await answers(Vllm(python=build / "bin" / "python"), model, settings)
+
+    async def quantizer_works(build: Path) -> str:
+        return await quantizes(build / "bin" / PROGRAM, sample)
 
     return MappingProxyType(
         {
             "llama.cpp": Kind(llamacpp_recipe, llamacpp_answers),
             "vllm": Kind(vllm_recipe, vllm_answers),
+            QUANTIZER: Kind(quantizer_recipe, quantizer_works),
         }
     )
 
@@ -84,6 +90,11 @@ class Workshop:
         self._kinds = known
         self._states: dict[str, State] = {}
         self._scopes: dict[str, asyncio.Timeout] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What can be installed: engines, and a quantizer."""
+        return tuple(self._kinds)
 
     def state(self, engine: str) -> State | None:
         """How far a running installation is."""
