@@ -1,7 +1,7 @@
 """An engine whose program is `fake_llama_server.py`: all that an Engine has to be."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
@@ -47,6 +47,13 @@ class FakeEngine:
             ready_within=self._ready_within,
             programs=(*roots_of(Path(sys.executable)), _SERVER.parent),
         )
+
+    @property
+    def tenant_flags(self) -> tuple[str, ...]:
+        return ()
+
+    def tenant_fields(self, salt: str | None) -> Mapping[str, object]:
+        return {}
 
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         last = log_tail[-1] if log_tail else "it wrote nothing"

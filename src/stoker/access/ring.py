@@ -1,6 +1,7 @@
 """The daemon's view of the keys: looked up in memory, read again when the file has changed."""
 
 import hmac
+from collections.abc import Callable
 from typing import Final, final
 
 from stoker.access.caller import Caller
@@ -13,11 +14,22 @@ _INDEXED: Final = 8
 
 @final
 class KeyRing:
-    """Finds the caller that a key stands for. `default_registry` completes names of models."""
+    """Finds the caller that a key stands for. `default_registry` completes names of models.
 
-    def __init__(self, file: KeyFile, *, default_registry: str) -> None:
+    `first_tenant` is called when there is a key for some models only, and there was none before.
+    """
+
+    def __init__(
+        self,
+        file: KeyFile,
+        *,
+        default_registry: str,
+        first_tenant: Callable[[], None] = lambda: None,
+    ) -> None:
         self._file = file
         self._registry = default_registry
+        self._first_tenant = first_tenant
+        self._tenants = False
         self._seen: tuple[int, int, int] | None = None
         self._callers: dict[str, list[tuple[str, Caller]]] = {}
 
@@ -25,6 +37,11 @@ class KeyRing:
         """Whether there is any key. Raises CorruptStore, StorageError."""
         self._refresh()
         return bool(self._callers)
+
+    def has_tenants(self) -> bool:
+        """Whether any key is for some models only. Raises CorruptStore, StorageError."""
+        self._refresh()
+        return self._tenants
 
     def find(self, secret: str) -> Caller | None:
         """Whom this key stands for. Raises CorruptStore, StorageError."""
@@ -40,7 +57,7 @@ class KeyRing:
         try:
             found = self._file.path.stat()
         except FileNotFoundError:
-            self._seen, self._callers = None, {}
+            self._seen, self._callers, self._tenants = None, {}, False
             return
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
         if seen == self._seen:
@@ -48,7 +65,11 @@ class KeyRing:
         callers: dict[str, list[tuple[str, Caller]]] = {}
         for key in self._file.read():
             callers.setdefault(key.sha256[:_INDEXED], []).append((key.sha256, self._caller(key)))
+        had_tenants = self._tenants
+        self._tenants = any(c.restricted for found in callers.values() for _, c in found)
         self._seen, self._callers = seen, callers
+        if self._tenants and not had_tenants:
+            self._first_tenant()
 
     def _caller(self, key: Key) -> Caller:
         names = (parse_reference(m, default_registry=self._registry).tagged for m in key.models)

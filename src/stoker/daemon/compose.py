@@ -56,6 +56,7 @@ from stoker.engines.registry import known_engines
 from stoker.engines.rollback import Rollback
 from stoker.engines.workshop import Workshop, kinds
 from stoker.gateway import Gateway, Limits
+from stoker.gateway.tenants import Tenants
 from stoker.gateway.upstream import Upstreams
 from stoker.hardware.detect import Room
 from stoker.hardware.host import usable_cores, usable_memory
@@ -98,7 +99,6 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     store = Store.open(paths.models)
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
-    ring = KeyRing(KeyFile(paths.keys), default_registry=config.default_registry)
     engine_log = EngineLog(paths.logs, config.log_format)
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
@@ -159,12 +159,19 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             HubClient() as hub,
             Jobs() as jobs,
         ):
+            # What is loaded keeps a cache for everybody; what answers just now keeps it till later.
+            ring = KeyRing(
+                KeyFile(paths.keys),
+                default_registry=config.default_registry,
+                first_tenant=lambda: _unload_idle(scheduler),
+            )
             gateway = Gateway(
                 resolver=library,
                 planner=planner,
                 scheduler=scheduler,
                 engines=engines,
                 upstreams=upstreams,
+                tenants=Tenants(ring.has_tenants),
                 observers=(partial(count_request, metrics), recorder.note),
                 record=config.record_requests,
             )
@@ -256,3 +263,7 @@ def _environ(config: Config) -> dict[str, str]:
     if config.llama_server:
         environ["LLAMA_SERVER_PATH"] = config.llama_server
     return environ
+
+
+def _unload_idle(scheduler: Scheduler) -> None:
+    scheduler.unload(frozenset(status.key for status in scheduler.status()))

@@ -103,6 +103,15 @@ class LlamaCpp:
         check_context(settings)
         engine_flags(settings.runtime_flags, engine=self.name)
 
+    @property
+    def tenant_flags(self) -> tuple[str, ...]:
+        """Off where nobody says otherwise: Messages cannot say it, the engine drops the field."""
+        return ("--no-cache-prompt",)
+
+    def tenant_fields(self, salt: str | None) -> Mapping[str, object]:
+        """All slots, and what is kept of them in memory, are one cache: read it all, or nothing."""
+        return {"cache_prompt": salt is None}
+
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         return diagnosis_of(exit_code, log_tail)

@@ -94,6 +94,15 @@ class Engine(Protocol):
         """Refuse settings that `command` would refuse. Raises InvalidSetting."""
         ...
 
+    @property
+    def tenant_flags(self) -> tuple[str, ...]:
+        """Runtime flags to load with where tenants must not meet in a prompt cache."""
+        ...
+
+    def tenant_fields(self, salt: str | None) -> Mapping[str, object]:
+        """What to put into a tenant's requests; None: for a request that may read every cache."""
+        ...
+
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         ...

@@ -127,6 +127,15 @@ class Vllm:
         override_flags(settings.hf_overrides)
         vllm_flags(settings.runtime_flags)
 
+    @property
+    def tenant_flags(self) -> tuple[str, ...]:
+        """None: each request says whose it is."""
+        return ()
+
+    def tenant_fields(self, salt: str | None) -> Mapping[str, object]:
+        """The salt goes into the hash that blocks of the cache are found by."""
+        return {} if salt is None else {"cache_salt": salt}
+
     def diagnose(self, exit_code: int | None, log_tail: Sequence[str]) -> Diagnosis:
         """Why it failed. `exit_code` is None when it never became ready, negative for a signal."""
         return diagnosis_of(exit_code, log_tail)

@@ -18,12 +18,13 @@ from stoker.base.errors import (
 )
 from stoker.engines.spec import Engine, Instance
 from stoker.gateway.answer import Answer, Passthrough
-from stoker.gateway.caller import require_model
+from stoker.gateway.caller import CALLER, require_model
 from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import relay
+from stoker.gateway.tenants import Tenants
 from stoker.gateway.upstream import EngineUnreachable, Upstreams
 from stoker.planner.spec import Mode, ModelSpec, RunSettings, Way
 from stoker.scheduler import Lease, RunRequest, Scheduler
@@ -69,6 +70,7 @@ class Gateway:
         scheduler: Scheduler,
         engines: Mapping[str, Engine],
         upstreams: Upstreams,
+        tenants: Tenants,
         observers: Sequence[Observer] = (),
         record: bool = False,
     ) -> None:
@@ -77,6 +79,7 @@ class Gateway:
         self._scheduler = scheduler
         self._engines = engines
         self._upstreams = upstreams
+        self._tenants = tenants
         self._observers = observers
         self._record = record
 
@@ -139,7 +142,8 @@ class Gateway:
         socket = lease.instance.socket
         connection = await self._upstreams.take(socket)
         try:
-            return await relay(request, out, connection, call.operation.path, call.body)
+            body = self._tenants.body(self._engines[out.seen.engine], request[CALLER], call.body)
+            return await relay(request, out, connection, call.operation.path, body)
         finally:
             self._upstreams.back(socket, connection)
 
@@ -177,6 +181,7 @@ class Gateway:
         settings = self._planner.settings(engine.name, model, mode)
         if call.context_size is not None:
             settings = replace(settings, context_size=call.context_size)
+        settings = self._tenants.settings(engine, settings)
         ways = await self._planner.ways(engine.name, model, mode, settings)
         return RunRequest(engine.name, model, mode, ways)
 
