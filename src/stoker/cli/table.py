@@ -30,6 +30,7 @@ class Group(NamedTuple):
 GROUPS: Final = (
     Group("Chat", (
         Command("run", "Ask a model, or chat with it", "[MODEL] [PROMPT...]", 0, None),
+        Command("bench", "How fast a model answers, alone and under load", "MODEL", 1, 1),
         Command("ps", "Models that are loaded now"),
         Command("unload", "Free the memory of models", "MODEL... | --all", 0, None, ("stop",)),
     )),

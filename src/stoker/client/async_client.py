@@ -104,13 +104,20 @@ class AsyncClient:
         backend: str = "",
         prefix: str | None = None,
         max_tokens: int | None = None,
+        silence: float | None = None,
     ) -> AsyncIterator[AsyncAnswer]:
         """A streamed answer; leaving the block early cancels it in the engine too.
 
-        `prefix` is what comes before `/chat/completions` on servers that are not Stoker.
+        `prefix` is what comes before `/chat/completions` on servers that are not Stoker;
+        `silence` (seconds) bounds each wait for a piece of the answer, a load included.
         """
         request = chat_request(
-            model, messages, backend=backend, prefix=prefix, max_tokens=max_tokens
+            model,
+            messages,
+            backend=backend,
+            prefix=prefix,
+            max_tokens=max_tokens,
+            silence=silence,
         )
         async with self.http.open(request) as stream:
             yield AsyncAnswer(stream.chunks(), str(self.endpoint))

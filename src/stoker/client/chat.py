@@ -78,6 +78,7 @@ def chat_request(
     backend: str = "",
     prefix: str | None = None,
     max_tokens: int | None = None,
+    silence: float | None = None,
 ) -> Request:
     """A streamed chat. `prefix` comes before `/chat/completions` on servers that are not Stoker."""
     body = ChatRequest(
@@ -92,6 +93,7 @@ def chat_request(
         f"{engine_route(backend, '/v1') if prefix is None else prefix}/chat/completions",
         body=msgspec.json.encode(body),
         headers={"Accept": "text/event-stream, application/json"},
+        timeout=silence,
     )
 
 
