@@ -77,6 +77,14 @@ async def test_steps_then_test_then_switch(shop: Workshop) -> None:
     assert [b.manifest.requirement for b in shop.builds.usable("x")] == ["x==1"]
 
 
+async def test_a_part_that_is_made_first_does_not_use_up_the_percent(shop: Workshop) -> None:
+    lines = ("3", "50", "4", "100", "9", "42", "40", "60")
+    said = "; ".join(f"print('[{line:>3}%] Building')" for line in lines)
+    await shop.install(shop.python("compiling", said))
+    seen = [s.percent for s in shop.states if s.step == "compiling"]
+    assert seen == [None, 3, 50, 4, 99, 9, 42, 60]
+
+
 async def test_a_failed_step_says_why_and_changes_nothing(shop: Workshop) -> None:
     await shop.install()
     bad = shop.python("compiling", "import sys; sys.exit('x.cpp:1:1: error: no such thing')")

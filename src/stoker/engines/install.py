@@ -28,6 +28,8 @@ _DROPPED: Final = frozenset({
 _PERCENT: Final = re.compile(r"^\s*\[ *(\d{1,3})%\] ")
 _OF: Final = re.compile(r"^\s*\[(\d+)/(\d+)\] ")
 _SAYS_WHY: Final = re.compile(r"\berror\b|ERROR|fatal|No space left|Killed|not found", re.ASCII)
+_ANEW: Final = 40
+"""Percent."""
 _QUOTED: Final = 4
 _MANY: Final = 20
 
@@ -96,9 +98,13 @@ class Installer:
         def heard(line: str) -> None:
             nonlocal said
             logger.debug("%s: %s", recipe.engine, line)
-            # Only upwards: make counts anew for each of several targets. So 100 may come early.
-            percent = min(percent_of(line) or 0, 99)
-            if percent > said:
+            found = percent_of(line)
+            if found is None:
+                return
+            # make counts anew for each of several targets, so 100 may come early, and two that are
+            # made at once take turns. A count that falls far is a new one.
+            percent = min(found, 99)
+            if percent > said or percent < said - _ANEW:
                 said = percent
                 notify(State(step.title, percent))
 
