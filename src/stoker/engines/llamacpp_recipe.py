@@ -7,18 +7,17 @@ registry that pip is configured for: no other download.
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stoker.base.errors import InvalidSetting, NotInstalled
+from stoker.base.errors import InvalidSetting
+from stoker.engines.llamacpp_kits import GPUS, KITS, Kit, check_headers, check_tools
 from stoker.engines.llamacpp_program import NAME, REQUIREMENT, VERSION
 from stoker.engines.llamacpp_worker import WHEEL_VERSION
 from stoker.engines.machine import Machine
 from stoker.engines.recipe import Places, Recipe, Step, environment_step
 
-_GIB: Final = 1024**3
-_MEMORY_PER_JOB: Final = _GIB
+_MEMORY_PER_JOB: Final = 1024**3
 """What one compiler takes on llama.cpp's largest files."""
 
 # Fetched from elsewhere at build time and needed for nothing Stoker uses: TLS towards hubs, another
@@ -37,77 +36,14 @@ os.rename(target + ".part", target)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Kit:
-    """What a kind of GPU needs. `packages`: package manager to what provides the tool."""
-
-    variant: str
-    switch: Mapping[str, str]
-    disk: int
-    tool: str = ""
-    what: str = ""
-    packages: Mapping[str, str] | None = None
-    elsewhere: str = ""
-    """Advice where no package manager has it."""
-
-
-_KITS: Final[Mapping[str, _Kit]] = {
-    "none": _Kit("native", {}, 2 * _GIB),
-    "metal": _Kit("metal", {}, 2 * _GIB),
-    "vulkan": _Kit(
-        "vulkan",
-        {"XLLAMACPP_BUILD_VULKAN": "1"},
-        3 * _GIB,
-        "glslc",
-        "Vulkan's shader compiler and headers",
-        {
-            "apt-get": "glslc libvulkan-dev spirv-headers",
-            "dnf": "glslc vulkan-devel spirv-headers-devel",
-            "pacman": "shaderc vulkan-headers vulkan-icd-loader spirv-headers",
-        },
-        "install the Vulkan SDK",
-    ),
-    "cuda": _Kit(
-        "cuda",
-        {"XLLAMACPP_BUILD_CUDA": "1"},
-        8 * _GIB,
-        "nvcc",
-        "NVIDIA's CUDA toolkit",
-        {"apt-get": "nvidia-cuda-toolkit", "pacman": "cuda"},
-        "install the CUDA toolkit",
-    ),
-    "rocm": _Kit(
-        "rocm",
-        {"XLLAMACPP_BUILD_HIP": "1"},
-        8 * _GIB,
-        "hipconfig",
-        "AMD's HIP development kit",
-        {"apt-get": "hipcc", "dnf": "rocm-hip-devel hipblas-devel", "pacman": "rocm-hip-sdk"},
-        "install ROCm",
-    ),
-}
-GPUS: Final = (*_KITS, "auto")
-
-_BREW: Final = "brew install shaderc vulkan-headers vulkan-loader spirv-headers molten-vk"
-
-_COMPILERS: Final = {
-    "apt-get": "g++ make", "dnf": "gcc-c++ make", "zypper": "gcc-c++ make", "apk": "build-base",
-    "pacman": "base-devel",
-}  # fmt: skip
-_INSTALL: Final = {
-    "apt-get": "sudo apt-get install -y", "dnf": "sudo dnf install -y", "apk": "sudo apk add",
-    "zypper": "sudo zypper install -y", "pacman": "sudo pacman -S --needed",
-}  # fmt: skip
-
-
 def llamacpp_recipe(
     gpu: str, machine: Machine, places: Places, environ: Mapping[str, str]
 ) -> Recipe:
     """The steps of one build. Raises InvalidSetting, and NotInstalled when a tool is missing."""
-    kit = _KITS[_choose(gpu, machine)]
-    _check_tools(kit, machine)
+    kit = KITS[_choose(gpu, machine)]
+    check_tools(kit, machine)
     if kit.variant == "vulkan" and "Vulkan_INCLUDE_DIR" not in environ.get("CMAKE_ARGS", ""):
-        _check_headers(kit, machine)
+        check_headers(kit, machine)
     key = f"{WHEEL_VERSION}-{kit.variant}"
     archive = places.cache / f"xllamacpp-{WHEEL_VERSION}.tar.gz"
     sources, wheels = places.cache / f"sources-{key}", places.cache / f"wheels-{key}"
@@ -161,7 +97,7 @@ def _choose(gpu: str, machine: Machine) -> str:
         if machine.nvidia and "nvcc" in machine.tools:
             return "cuda"
         return "metal" if apple else "none"
-    if gpu not in _KITS:
+    if gpu not in KITS:
         raise InvalidSetting(
             f'unknown GPU specification: "{gpu}"', hint=f"llama.cpp knows {', '.join(GPUS)}"
         )
@@ -173,52 +109,6 @@ def _choose(gpu: str, machine: Machine) -> str:
             hint="download a release of llama.cpp and set LLAMA_SERVER_PATH to it",
         )
     return gpu
-
-
-def _check_tools(kit: _Kit, machine: Machine) -> None:
-    """Raises NotInstalled with the command that installs what is missing."""
-    compiler = any(name in machine.tools for name in ("c++", "g++", "clang++"))
-    toolkit = not kit.tool or kit.tool in machine.tools
-    if compiler and toolkit:
-        return
-    lacking = " and ".join(
-        what for what, there in (("a C++ compiler", compiler), (kit.what, toolkit)) if not there
-    )
-    raise NotInstalled(
-        f"compiling llama.cpp ({kit.variant}) needs {lacking}, not found on this machine",
-        engine=NAME,
-        hint=_advice(kit, machine, compiler=compiler, toolkit=toolkit),
-    )
-
-
-def _check_headers(kit: _Kit, machine: Machine) -> None:
-    """Before minutes of compiling. Raises NotInstalled."""
-    if machine.vulkan_headers is None:
-        raise NotInstalled(
-            "compiling llama.cpp (vulkan) needs the headers of Vulkan and SPIR-V, not found on this"
-            " machine",
-            engine=NAME,
-            hint=_advice(kit, machine, compiler=True, toolkit=False),
-        )
-    if not machine.vulkan_headers:
-        raise NotInstalled(
-            "this machine's Vulkan headers are too old for llama.cpp",
-            engine=NAME,
-            hint="unpack newer ones (the Vulkan SDK, or a newer release's libvulkan-dev), and name"
-            " their directory in CMAKE_PREFIX_PATH",
-        )
-
-
-def _advice(kit: _Kit, machine: Machine, *, compiler: bool, toolkit: bool) -> str:
-    if machine.system == "darwin":
-        return "xcode-select --install" if not compiler else _BREW
-    manager = next((name for name in _INSTALL if name in machine.tools), "")
-    packages = [] if compiler else [_COMPILERS.get(manager, "")]
-    if not toolkit:
-        packages.append((kit.packages or {}).get(manager, ""))
-    if not manager or "" in packages:
-        return kit.elsewhere if compiler else "install g++ or clang++, then try again"
-    return f"{_INSTALL[manager]} {' '.join(packages)}"
 
 
 def _fetch_tools(machine: Machine, pip: tuple[str, ...], made: Path) -> tuple[Step, ...]:
@@ -233,7 +123,7 @@ def _fetch_tools(machine: Machine, pip: tuple[str, ...], made: Path) -> tuple[St
 
 
 def _compile_environment(
-    kit: _Kit, machine: Machine, places: Places, environ: Mapping[str, str]
+    kit: Kit, machine: Machine, places: Places, environ: Mapping[str, str]
 ) -> dict[str, str]:
     # What the user wants for CMake comes last and therefore wins.
     wanted = shlex.split(environ.get("CMAKE_ARGS", ""))
