@@ -30,11 +30,15 @@ def software_vulkan(environ: Mapping[str, str]) -> dict[str, str]:
         f"usr/lib/{_TRIPLET}/libvulkan_lvp.so",
         libraries=True,
     )
+    libraries = driver / f"usr/lib/{_TRIPLET}"
+    link = libraries / "libvulkan.so"  # what compilers look for is in the package of the headers
+    if not link.exists():
+        link.symlink_to("libvulkan.so.1")
     return {
         "PATH": f"{tools}/usr/bin:{environ['PATH']}",
         "LD_LIBRARY_PATH": f"{library_path(tools)}:{library_path(driver)}",
+        "LIBRARY_PATH": str(libraries),
         "CMAKE_PREFIX_PATH": f"{headers}/usr:{driver}/usr",
-        "CMAKE_ARGS": f"-DVulkan_LIBRARY={driver}/usr/lib/{_TRIPLET}/libvulkan.so.1",
         "VK_ICD_FILENAMES": str(_manifest(driver)),
         "GGML_VK_VISIBLE_DEVICES": "0",
     }

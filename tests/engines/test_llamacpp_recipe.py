@@ -140,6 +140,13 @@ def test_vulkan_headers_are_looked_at_before_anything_is_compiled(tmp_path: Path
     assert look(tmp_path, here).vulkan_headers is False
 
 
+def test_the_vulkan_sdk_is_linked_with() -> None:
+    tools = {**DEBIAN.tools, "glslc": "/sdk/bin/glslc"}
+    machine = replace(DEBIAN, tools=tools, vulkan_headers=True)
+    made = recipe("vulkan", machine, VULKAN_SDK="/sdk", LIBRARY_PATH="/mine")
+    assert step(made, "compiling llama.cpp").environment["LIBRARY_PATH"] == "/mine:/sdk/lib"
+
+
 def test_a_mac_without_tools() -> None:
     with pytest.raises(NotInstalled) as raised:
         recipe("auto", replace(MAC, tools={}))

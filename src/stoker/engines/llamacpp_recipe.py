@@ -131,8 +131,14 @@ def _compile_environment(
     if tool := machine.tools.get(kit.tool):
         path.append(str(Path(tool).parent))
     jobs = max(1, min(machine.cores, machine.memory // _MEMORY_PER_JOB))
+    libraries = {}
+    if kit.variant == "vulkan" and (sdk := environ.get("VULKAN_SDK")):
+        # The SDK's own script tells CMake and the loader of its libraries, and not the compiler.
+        already = environ.get("LIBRARY_PATH", "")
+        libraries = {"LIBRARY_PATH": f"{already}:{sdk}/lib".lstrip(":")}
     return {
         **kit.switch,
+        **libraries,
         **({} if "make" in machine.tools else {"CMAKE_GENERATOR": "Ninja"}),
         "CMAKE_ARGS": shlex.join([*_CMAKE, *wanted]),
         "NPROC": str(jobs),
