@@ -63,6 +63,24 @@ def command(run_dir: Path, model: Path) -> Command:
     return Command(argv=(), socket=run_dir / "e" / "e.sock", reads=(model,))
 
 
+async def test_it_reads_the_libraries_and_drivers_that_its_environment_names(
+    run_dir: Path, tmp_path: Path, model: Path
+) -> None:
+    named = {"LD_LIBRARY_PATH": tmp_path / "lib", "VK_ICD_FILENAMES": tmp_path / "icd" / "x.json"}
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "icd").mkdir()
+    (tmp_path / "lib" / "driver.so").write_text("code")
+    named["VK_ICD_FILENAMES"].write_text("{}")
+    environment = {name: f":{path}:relative" for name, path in named.items()}
+    tries = tuple(
+        f"open({str(path)!r}).read()"
+        for path in (tmp_path / "lib" / "driver.so", named["VK_ICD_FILENAMES"], tmp_path / "secret")
+    )
+    one = replace(command(run_dir, model), environment=environment)
+    came = await attempts(run_dir, *tries, confinement=Confinement(), command=one)
+    assert list(came.values()) == ["did", "did", "EACCES"]
+
+
 async def test_it_reads_its_model_and_writes_in_its_own_place(run_dir: Path, model: Path) -> None:
     own = run_dir / "e"
     tries = (

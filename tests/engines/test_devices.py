@@ -1,8 +1,10 @@
 """The engine's own list of devices: recorded from builds with GPUs, and the real wheel's."""
 
+import os
 import sys
 from pathlib import Path
 
+from stoker.engines.asking import answer_of
 from stoker.engines.devices import EngineDevices, parse_devices
 from stoker.engines.llamacpp_program import Program
 from stoker.planner.devices import DeviceKind
@@ -33,14 +35,20 @@ async def test_the_wheel_has_none_and_is_asked_once() -> None:
         asked += 1
         return Program("wheel")
 
-    devices = EngineDevices(find)
+    devices = EngineDevices(find, os.environ)
     assert await devices() == ()
     assert await devices() == ()
     assert asked == 2
 
 
+async def test_an_answer_in_the_log_is_an_answer() -> None:
+    # The worker has its stdout where its log goes: parts of llama.cpp print there.
+    program = "import sys; print(sys.argv[1], file=sys.stderr)"
+    assert parse_devices(await answer_of([sys.executable, "-c", program, METAL], os.environ))
+
+
 async def test_a_program_that_cannot_say_is_no_gpu(tmp_path: Path) -> None:
     program = Program("wheel", python=tmp_path / "none")
-    assert await EngineDevices(lambda: program)() == ()
+    assert await EngineDevices(lambda: program, os.environ)() == ()
     broken = Program("wheel", python=Path(sys.executable).with_name("ruff"))
-    assert await EngineDevices(lambda: broken)() == ()
+    assert await EngineDevices(lambda: broken, os.environ)() == ()

@@ -5,7 +5,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,13 +49,22 @@ def read_log(lines: Sequence[str]) -> Measured:
     return measured
 
 
-def measure(model: Path, *flags: str, socket: Path | None = None) -> Measured:
-    """Start the engine on `model`, wait until it has loaded, stop it. Raises RuntimeError."""
+def measure(
+    model: Path,
+    *flags: str,
+    python: str = sys.executable,
+    environ: Mapping[str, str] | None = None,
+    socket: Path | None = None,
+) -> Measured:
+    """Start the engine on `model`, wait until it has loaded, stop it. Raises RuntimeError.
+
+    `python`: of the build to start, with `environ`; this one's own when None.
+    """
     address = socket or model.with_suffix(".sock")
     address.unlink(missing_ok=True)
-    argv = [sys.executable, "-I", str(WORKER), "-m", str(model), "--host", str(address)]
+    argv = [python, "-I", str(WORKER), "-m", str(model), "--host", str(address)]
     argv += ["-lv", "4", "--no-warmup", "-fit", "off", "--cache-ram", "0", *flags]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         return read_log(_until_loaded(process))
     finally:

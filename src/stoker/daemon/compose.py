@@ -108,7 +108,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     builds = Builds(paths.engines, gpu=config.gpu)
     gpus = config.gpu != "none"
     engines = known_engines(environ, builds=builds, threads=usable_cores(), gpus=gpus)
-    devices = EngineDevices(partial(find_program, environ, builds)) if gpus else _no_devices
+    devices = (
+        EngineDevices(partial(find_program, environ, builds), environ) if gpus else _no_devices
+    )
     machine = Machine(budget=budget, room=room, devices=devices, changes=lambda: builds.changes)
     confinement = _confinement(config, paths)
     unconfined = lack(confinement)

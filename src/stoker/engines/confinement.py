@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from stoker.engines.environment import named_places
 from stoker.engines.spec import Command
 from stoker.engines.tether import LIMITS_VARIABLE, landlock_version
 
@@ -64,6 +65,7 @@ class Confinement:
 
     def _limits(self, command: Command, own: Iterable[Path]) -> Iterator[str]:
         yield from _rules("run", (*map(Path, _PROGRAMS), *self.programs, *command.programs))
+        yield from _rules("run", named_places(command.environment))
         yield from _rules(
             "read", (*map(Path, _SYSTEM), Path(__file__).parent, *command.files, *command.reads)
         )

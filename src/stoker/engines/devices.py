@@ -3,22 +3,18 @@
 A driver may see a GPU that the engine was not built for; what counts for placement is this list.
 """
 
-import asyncio
-import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from stoker.base.errors import NotInstalled
+from stoker.engines.asking import answer_of
+from stoker.engines.environment import inherited
 from stoker.engines.llamacpp_program import Program
 from stoker.planner.devices import Device, DeviceKind
 
-logger = logging.getLogger(__name__)
-
 _LINE: Final = re.compile(r"^ +(\S+): (.*) \((\d+) MiB, (\d+) MiB free\)$")
 _MIB: Final = 1024 * 1024
-_WITHIN: Final = 10.0
-"""Seconds; drivers of a sleeping GPU take a while to wake it."""
 
 
 def parse_devices(text: str) -> tuple[Device, ...]:
@@ -42,11 +38,14 @@ def parse_devices(text: str) -> tuple[Device, ...]:
 class EngineDevices:
     """Asks the program that would run a model; `find` raises NotInstalled when there is none.
 
+    `environ`: what engines inherit from. Its variables choose devices for them, and so for this:
+    CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, GGML_VK_VISIBLE_DEVICES.
     What a build can use changes only with the build, so an empty list is remembered.
     """
 
-    def __init__(self, find: Callable[[], Program]) -> None:
+    def __init__(self, find: Callable[[], Program], environ: Mapping[str, str]) -> None:
         self._find = find
+        self._environment = inherited(environ)
         self._without: Program | None = None
 
     async def __call__(self) -> tuple[Device, ...]:
@@ -57,32 +56,9 @@ class EngineDevices:
             return ()
         if program == self._without:
             return ()
-        devices = parse_devices(await _ask(program))
+        devices = parse_devices(
+            await answer_of((*program.argv, "--list-devices"), self._environment)
+        )
         if not devices:
             self._without = program
         return devices
-
-
-async def _ask(program: Program) -> str:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *program.argv,
-            "--list-devices",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except OSError as error:
-        logger.warning("no list of devices program=%s: %s", program.argv[0], error)
-        return ""
-    try:
-        async with asyncio.timeout(_WITHIN):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        logger.warning("no list of devices within %s s program=%s", _WITHIN, program.argv[0])
-        return ""
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return output.decode("utf-8", "replace")

@@ -1,6 +1,7 @@
 """What an engine inherits of the daemon's environment: a list of what is allowed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 _KEPT: Final = frozenset({
@@ -24,3 +25,15 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
         for key, value in environ.items()
         if key in _KEPT or key.startswith(_KEPT_PREFIXES)
     }
+
+
+_LIBRARIES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_DRIVERS: Final = ("VK_DRIVER_FILES", "VK_ADD_DRIVER_FILES", "VK_ICD_FILENAMES")
+
+
+def named_places(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Directories with the libraries and drivers that an environment names."""
+    words = [word for name in _LIBRARIES for word in environ.get(name, "").split(":")]
+    files = [word for name in _DRIVERS for word in environ.get(name, "").split(":")]
+    places = [*map(Path, filter(None, words)), *(Path(file).parent for file in files if file)]
+    return tuple(place for place in places if place.is_absolute())
