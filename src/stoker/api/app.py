@@ -7,6 +7,7 @@ from aiohttp import web
 
 import stoker
 from stoker.api.admission import Admission
+from stoker.api.audit import Audit
 from stoker.api.middleware import identify, sign, translate_errors
 from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.scope import Scope, open_to
@@ -24,14 +25,14 @@ class Routes(Protocol):
 
 
 def build_app(
-    policy: Policy, admission: Admission, limits: Limits, *trees: Routes
+    policy: Policy, admission: Admission, audit: Audit, limits: Limits, *trees: Routes
 ) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify])
     app.on_response_prepare.append(sign)
     app[LIMITS] = limits
     Gatekeeper(policy).install(app)
-    app.middlewares.extend([translate_errors, admission.admit])
+    app.middlewares.extend([translate_errors, admission.admit, audit.note])
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])
     for tree in trees:
         app.add_routes(list(tree.routes()))

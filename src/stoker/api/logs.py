@@ -18,9 +18,10 @@ _POLL_SECONDS: Final = 0.25
 
 
 class LogRoutes:
-    """Reads the log files that `observe/logs` writes; `engines` has one for each engine's name."""
+    """Reads the log files that `observe` writes; `engines` has one for each engine's name."""
 
-    def __init__(self, service: Path, engines: Mapping[str, Path]) -> None:
+    def __init__(self, service: Path, engines: Mapping[str, Path], audit: Path) -> None:
+        self._audit = audit
         self._service = service
         self._engines = engines
 
@@ -32,8 +33,9 @@ class LogRoutes:
         """Plain text; `?follow=true` goes on until the client leaves.
 
         `?no-engines=true` leaves out what engines wrote, `?backend=NAME` all but one engine.
+        `?audit=true` is another log: who changed what.
         """
-        for name in ("follow", "no-engines"):
+        for name in ("follow", "no-engines", "audit"):
             if request.query.get(name, "") not in _BOOLEANS:
                 raise UserError(f"invalid value for {name!r}: {request.query[name]!r}")
         follow = boolean(request.query.get("follow"))
@@ -54,6 +56,8 @@ class LogRoutes:
 
     def _files(self, query: Mapping[str, str]) -> list[Path]:
         """Those that are asked for. Raises UserError, ModelNotFound for an unknown engine."""
+        if boolean(query.get("audit")):
+            return [self._audit]
         without = boolean(query.get("no-engines"))
         backend = query.get("backend", "")
         if not backend:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from stoker.api.audit import ASKED
 from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
 from stoker.api.scope import Scope, open_to
@@ -94,9 +95,11 @@ async def read_json(request: web.Request, kind: type[_T]) -> _T:
     """The body as a message. Raises UserError with Docker Model Runner's text, PayloadTooLarge."""
     body = await read_body(request, _MAX_BODY)
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
+        asked = msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UserError("invalid request body", hint=str(error)) from error
+    request[ASKED] = asked
+    return asked
 
 
 def boolean(text: str | None) -> bool:

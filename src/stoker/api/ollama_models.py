@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from stoker.api.audit import FAILED
 from stoker.api.models import read_json
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import visible
@@ -116,6 +117,7 @@ class OllamaModelRoutes:
             async for line in progress:
                 await response.write(msgspec.json.encode(_status(line)) + b"\n")
         except StokerError as error:
+            request[FAILED] = error
             failed = {"error": f"pull model manifest: {error_text(error)}"}
             await response.write(msgspec.json.encode(failed) + b"\n")
         await response.write_eof()

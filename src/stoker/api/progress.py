@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
+from stoker.api.audit import FAILED
 from stoker.base.errors import StokerError
 from stoker.wire.manage import Progress
 
@@ -36,6 +37,7 @@ async def stream_progress(request: web.Request, transfer: Transfer) -> web.Strea
     except StokerError as error:
         if response is None:
             raise
+        request[FAILED] = error
         hint = error.hint or msgspec.UNSET
         failed = Progress("error", f"Error: {error.message}", code=error.code, hint=hint)
         await response.write(_encode(failed, as_json=as_json))

@@ -54,6 +54,11 @@ class Paths:
         return self.config / "contexts.json"
 
     @property
+    def audit(self) -> Path:
+        """Who changed what."""
+        return self.logs / "audit.jsonl"
+
+    @property
     def keys(self) -> Path:
         """API keys, as hashes."""
         return self.data / "keys.json"

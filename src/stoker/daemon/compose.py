@@ -26,6 +26,7 @@ from stoker.api import (
     build_app,
 )
 from stoker.api.admission import Admission
+from stoker.api.audit import Audit
 from stoker.api.config import ConfigRoutes
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
@@ -69,6 +70,7 @@ from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.remote import RemoteModels
 from stoker.library.settings import SettingsStore
+from stoker.observe.audit import AuditLog
 from stoker.observe.logs import SERVICE_LOG, EngineLog, engine_log_file
 from stoker.observe.metrics import Metrics
 from stoker.planner.devices import Device
@@ -189,6 +191,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             app = build_app(
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
                 admission,
+                Audit(AuditLog(paths.audit)),
                 Limits(pause=config.body_timeout, rate=config.body_rate),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
@@ -241,6 +244,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 LogRoutes(
                     paths.logs / SERVICE_LOG,
                     {name: engine_log_file(paths.logs, name) for name in engines},
+                    paths.audit,
                 ),
             )
             yield Daemon(app, scheduler)

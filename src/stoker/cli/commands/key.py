@@ -4,6 +4,7 @@ They are a file of the daemon's user, and this command changes that file: no key
 can make another one through the network.
 """
 
+import getpass
 from typing import Final
 
 from stoker.access import KeyFile
@@ -13,6 +14,7 @@ from stoker.cli.errors import UsageError, say
 from stoker.cli.local import require_local
 from stoker.cli.output import age, put, put_json, table
 from stoker.cli.session import Session
+from stoker.observe.audit import AuditLog, Change
 
 HEADER: Final = ("NAME", "MODELS", "AT A TIME", "CREATED")
 
@@ -39,15 +41,19 @@ def arguments(parser: cli.Parser) -> None:
 
 def run(options: Options, _session: Session) -> int:
     require_local("keys are made on the machine that they are for")
-    keys = KeyFile(paths_of().keys)
+    paths = paths_of()
+    keys, audit = KeyFile(paths.keys), AuditLog(paths.audit)
     match options.words:
         case ["add", name]:
             _add(keys, name, options)
+            what = {"models": options.model, "concurrency": options.concurrency}
+            audit.note(Change(_user(), f"key add {name}", "ok", what={**what}))
         case ["list" | "ls"]:
             _list(keys, options)
         case ["rm" | "remove", first, *more]:
             for name in (first, *more):
                 keys.remove(name)
+                audit.note(Change(_user(), f"key rm {name}", "ok"))
                 put(f"Removed: {name}\n")
         case _:
             raise UsageError(
@@ -55,6 +61,10 @@ def run(options: Options, _session: Session) -> int:
                 hint="one of: stoker key add NAME, stoker key list, stoker key rm NAME...",
             )
     return 0
+
+
+def _user() -> str:
+    return f"user {getpass.getuser()}"
 
 
 def _add(keys: KeyFile, name: str, options: Options) -> None:

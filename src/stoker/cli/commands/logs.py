@@ -13,18 +13,23 @@ class Options(cli.Options):
     follow: bool
     no_engines: bool
     backend: str
+    audit: bool
 
 
 def arguments(parser: cli.Parser) -> None:
     parser.switch("-f", "--follow", help="go on printing what is added")
     parser.switch("--no-engines", help="leave out what the engines say")
     parser.flag("--backend", default="", value="NAME", help="only what this engine says")
+    parser.switch("--audit", help="who changed what, as JSON lines, instead")
 
 
 def run(options: Options, session: Session) -> int:
     client = session.client(start=False)
     chunks = client.logs(
-        follow=options.follow, engines=not options.no_engines, backend=options.backend
+        follow=options.follow,
+        engines=not options.no_engines,
+        backend=options.backend,
+        audit=options.audit,
     )
     try:
         with doing("Failed to read the logs"):
@@ -32,7 +37,9 @@ def run(options: Options, session: Session) -> int:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
     except Unreachable:
-        if not client.endpoint.may_start or not _last_words(session):
+        if options.audit and client.endpoint.may_start and paths_of().audit.exists():
+            sys.stdout.write(paths_of().audit.read_text(encoding="utf-8"))
+        elif not client.endpoint.may_start or not _last_words(session):
             raise
     return 0
 

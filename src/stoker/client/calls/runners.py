@@ -100,12 +100,15 @@ def follow_requests(model: str = "", *, include_existing: bool = False) -> Feed[
     return Feed(request, events_of(list[Recorded], "existing_request", "new_request"))
 
 
-def logs(*, follow: bool = False, engines: bool = True, backend: str = "") -> Feed[bytes]:
+def logs(
+    *, follow: bool = False, engines: bool = True, backend: str = "", audit: bool = False
+) -> Feed[bytes]:
     """The daemon's log as it is stored; with `follow` it never ends by itself.
 
     `engines` False leaves out what engines wrote, `backend` all but that one engine.
+    `audit`: instead of all that, who changed what, as JSON lines.
     """
-    query = given({"follow": follow, "no-engines": not engines, "backend": backend})
+    query = given({"follow": follow, "no-engines": not engines, "backend": backend, "audit": audit})
     return Feed(Request("GET", "/logs", query), Chunks)
 
 
