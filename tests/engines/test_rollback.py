@@ -65,8 +65,8 @@ async def test_a_bad_model_is_not_the_builds_fault(
 def test_what_to_fall_back_to(tmp_path: Path) -> None:
     builds = Builds(tmp_path)
     old, new = broken_build(builds), broken_build(builds)
-    usable = builds.usable("llama.cpp")
-    own = Path("/own/python")
+    usable = [(build, (str(build.python),)) for build in builds.usable("llama.cpp")]
+    own = ("/own/python",)
     command = Command(argv=("tether", str(new.python), "-I", "worker"), socket=Path("/s"))
     found = fallback(command, usable, own, Reason.CRASHED)
     assert found is not None
@@ -76,6 +76,20 @@ def test_what_to_fall_back_to(tmp_path: Path) -> None:
     found = fallback(command, usable, own, Reason.UNKNOWN)
     assert found is not None
     assert found[1].argv == ("/own/python", "worker")
-    assert fallback(command, usable, None, Reason.CRASHED) is None
+    assert fallback(command, usable, (), Reason.CRASHED) is None
     assert fallback(command, usable, own, Reason.OUT_OF_MEMORY) is None
     assert fallback(Command(argv=("/own/python",), socket=Path("/s")), usable, own, "x") is None
+
+
+def test_from_a_program_to_the_worker_and_back(tmp_path: Path) -> None:
+    builds = Builds(tmp_path)
+    (build,) = [broken_build(builds)]
+    server, worker = ("tether", "/r/bin/llama-server"), ("/own/python", "-I", "worker.py")
+    command = Command(argv=(*server, "--model", "m"), socket=Path("/s"))
+    found = fallback(command, [(build, server)], worker, Reason.CRASHED)
+    assert found is not None
+    assert found[1].argv == (*worker, "--model", "m")
+    command = Command(argv=(*worker, "--model", "m"), socket=Path("/s"))
+    found = fallback(command, [(build, worker), (build, server)], (), Reason.CRASHED)
+    assert found is not None
+    assert found[1].argv == (*server, "--model", "m")

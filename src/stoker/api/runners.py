@@ -10,10 +10,11 @@ from stoker.api.errors import text_response
 from stoker.api.models import read_json
 from stoker.api.progress import stream_progress
 from stoker.api.views import json_response
-from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
+from stoker.base.errors import Conflict, Forbidden, ModelNotFound, StokerError, UserError
 from stoker.distribution.jobs import Job, Jobs
 from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
+from stoker.engines.releases import Release, parse_release
 from stoker.engines.spec import Build, Engine
 from stoker.engines.workshop import Workshop
 from stoker.scheduler import Scheduler
@@ -71,7 +72,8 @@ class RunnerRoutes:
                 f"{asked.backend} cannot be installed in version {asked.version}",
                 hint="each version of Stoker installs the engines it was tested with",
             )
-        job = self._jobs.start(f"install {asked.backend}", self._work(asked))
+        release = _release(request, asked)
+        job = self._jobs.start(f"install {asked.backend}", self._work(asked, release))
         if asked.stream:
             return await stream_progress(request, job)
         try:
@@ -109,10 +111,16 @@ class RunnerRoutes:
             known = ", ".join(self._workshop.names)
             raise ModelNotFound("backend not found", hint=f"known backends: {known}")
 
-    def _work(self, asked: wire.InstallBackend) -> Callable[[Notify], Awaitable[None]]:
+    def _work(
+        self, asked: wire.InstallBackend, release: Release | None
+    ) -> Callable[[Notify], Awaitable[None]]:
         async def work(notify: Notify) -> None:
             build = await self._workshop.install(
-                asked.backend, asked.gpu, lambda state: notify(_progress(state)), fresh=asked.fresh
+                asked.backend,
+                asked.gpu,
+                lambda state: notify(_progress(state)),
+                fresh=asked.fresh,
+                release=release,
             )
             # What is idle starts again with the new build; what answers goes on with the old one.
             self._stop_runners(asked.backend)
@@ -168,6 +176,22 @@ class RunnerRoutes:
         if running and not any(row.active for row in rows):
             rows.append(wire.EngineBuild(name, *running, active=True))
         yield from sorted(rows, key=lambda row: not row.active)
+
+
+def _release(request: web.Request, asked: wire.InstallBackend) -> Release | None:
+    """The archive to install from; None without one. Raises Denied, InvalidSetting, ParseError.
+
+    Whoever chooses it chooses a program that runs as this user. By TCP that could be another user
+    of this machine, or a key that is to manage models; the socket is this user's alone.
+    """
+    if not asked.source:
+        return None
+    if isinstance(request.get_extra_info("sockname"), tuple):
+        raise Forbidden(
+            "an archive to install from can be named only by this user, on this machine",
+            hint="unset STOKER_HOST and MODEL_RUNNER_HOST, then install-runner uses the socket",
+        )
+    return parse_release(asked.source, asked.digest)
 
 
 def _iso(seconds: float) -> str:

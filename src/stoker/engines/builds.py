@@ -27,7 +27,7 @@ _MANIFEST: Final = "build.json"
 _STAGING: Final = ".staging-"
 _KEPT: Final = 2
 """Builds of one variant that stay: the one in use and the one to fall back to."""
-_FOR_PROCESSORS: Final = frozenset({"native", "cpu"})
+_FOR_PROCESSORS: Final = frozenset({"native", "cpu", "release"})
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,8 +39,10 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str
     """As shown to people, such as `b11549`."""
     requirement: str
-    """The package it was made of, such as `xllamacpp==2026.10.11549`."""
+    """The package it was made of, such as `xllamacpp==2026.10.11549`, or an archive's digest."""
     made: float
+    program: str = ""
+    """What runs, below its directory; empty for the Python of a private environment."""
     retired: str = ""
     """Why it is not used any more; empty while it is good."""
 
@@ -58,15 +60,24 @@ class InstalledBuild:
         return self.directory / "bin" / "python"
 
     @property
+    def executable(self) -> Path:
+        """What runs: its own program, or `python`."""
+        program = self.manifest.program
+        return self.directory / program if program else self.python
+
+    @property
     def gpu(self) -> str:
         """The kind of GPU it is for, as `--gpu` names it; `none` for the processor."""
         variant = self.manifest.variant
-        return "none" if variant in _FOR_PROCESSORS else variant
+        return "none" if variant in _FOR_PROCESSORS else variant.removeprefix("release-")
 
     def serves(self, requirement: str) -> bool:
-        """Whether it is good and made of that package; the empty text means any."""
+        """Whether it is good and made of that package; the empty text means any.
+
+        A program of its own needs no package of ours to be driven by.
+        """
         mine = self.manifest
-        return not mine.retired and requirement in ("", mine.requirement)
+        return not mine.retired and (bool(mine.program) or requirement in ("", mine.requirement))
 
 
 @final
@@ -116,10 +127,17 @@ class Builds:
         return path
 
     def adopt(
-        self, staging: Path, *, engine: str, variant: str, version: str, requirement: str
+        self,
+        staging: Path,
+        *,
+        engine: str,
+        variant: str,
+        version: str,
+        requirement: str,
+        program: str = "",
     ) -> InstalledBuild:
         """Make a finished staging directory the preferred build. Raises StorageError."""
-        manifest = Manifest(engine, variant, version, requirement, self._clock())
+        manifest = Manifest(engine, variant, version, requirement, self._clock(), program)
         try:
             _write(staging, manifest)
             target = next(
@@ -183,7 +201,7 @@ def _read(directory: Path) -> InstalledBuild | None:
     except (OSError, msgspec.MsgspecError):
         return None
     build = InstalledBuild(directory, manifest)
-    return build if build.python.exists() else None  # its Python may have been uninstalled
+    return build if build.executable.exists() else None  # its Python may have been uninstalled
 
 
 def _write(directory: Path, manifest: Manifest) -> None:

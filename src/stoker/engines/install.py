@@ -44,6 +44,8 @@ class State:
 
 
 Notify = Callable[[State], None]
+Settle = Callable[[Recipe, Path], Recipe]
+"""What is known of a build only when its steps are done, such as a version. May block."""
 SelfTest = Callable[[Path], Awaitable[str]]
 """Proves that the build in this directory works, and says how. Raises EngineError."""
 
@@ -57,7 +59,14 @@ class Installer:
         self._environ = {k: v for k, v in environ.items() if k not in _DROPPED}
 
     async def install(
-        self, recipe: Recipe, staging: Path, test: SelfTest, notify: Notify, *, fresh: bool = False
+        self,
+        recipe: Recipe,
+        staging: Path,
+        test: SelfTest,
+        notify: Notify,
+        *,
+        fresh: bool = False,
+        settle: Settle = lambda recipe, _: recipe,
     ) -> InstalledBuild:
         """Carry out the recipe, test what came out, and make it the build that runs.
 
@@ -73,6 +82,7 @@ class Installer:
                     await self._run(recipe, step, notify)
             notify(State("testing it"))
             said = await test(staging)
+            recipe = await asyncio.to_thread(settle, recipe, staging)
             logger.info("engine build works engine=%s: %s", recipe.engine, said)
             build = self._builds.adopt(
                 staging,
@@ -80,6 +90,7 @@ class Installer:
                 variant=recipe.variant,
                 version=recipe.version,
                 requirement=recipe.requirement,
+                program=recipe.program,
             )
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)

@@ -13,7 +13,7 @@ from typing import Final
 
 from stoker.base.errors import NotInstalled
 from stoker.engines import tether
-from stoker.engines.builds import Builds
+from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.confinement import roots_of
 from stoker.engines.llamacpp_worker import WHEEL_VERSION
 
@@ -68,7 +68,7 @@ def find_program(environ: Mapping[str, str], builds: Builds | None = None) -> Pr
             )
         return Program("LLAMA_SERVER_PATH", Path(found))
     for build in builds.usable(NAME, REQUIREMENT) if builds else ():
-        return Program(build.manifest.variant, python=build.python)
+        return program_of(build)
     if util.find_spec("xllamacpp") is not None:
         return Program("wheel")
     if system := shutil.which("llama-server", path=search):
@@ -78,6 +78,13 @@ def find_program(environ: Mapping[str, str], builds: Builds | None = None) -> Pr
         engine=NAME,
         hint="pip install xllamacpp, or set LLAMA_SERVER_PATH",
     )
+
+
+def program_of(build: InstalledBuild) -> Program:
+    """What an installed build runs."""
+    if build.manifest.program:
+        return Program(build.manifest.variant, build.executable)
+    return Program(build.manifest.variant, python=build.python)
 
 
 def version_of(program: Program) -> str:

@@ -35,6 +35,8 @@ class Recipe:
     memory: int
     scratch: tuple[Path, ...] = ()
     """What may be deleted once the build is good."""
+    program: str = ""
+    """What runs, below the directory of the build, when that is not its Python."""
     kept: tuple[Path, ...] = ()
     """What a later attempt uses again, unless it is asked to make everything anew."""
 

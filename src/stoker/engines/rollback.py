@@ -5,15 +5,15 @@ models only shows when they are loaded; by then there should still be something 
 """
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import util
-from pathlib import Path
 from typing import Final, final
 
 from stoker.base.errors import EngineError, LaunchFailed
 from stoker.engines.builds import Builds, InstalledBuild
+from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.llamacpp_program import Program, program_of
 from stoker.engines.spec import Command, Engine, Instance, Launcher, Reason
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class Rollback:
         except LaunchFailed as error:
             failed = error
         usable = self._builds.usable(engine.name)
-        other = fallback(command, usable, _own_python(engine.name), failed.reason)
+        words = [(build, _words(engine.name, build)) for build in usable]
+        other = fallback(command, words, _own(engine.name), failed.reason)
         if other is None:
             raise failed
         build, older = other
@@ -66,25 +67,41 @@ class Rollback:
 
 
 def fallback(
-    command: Command, usable: Sequence[InstalledBuild], own: Path | None, reason: str
+    command: Command,
+    usable: Sequence[tuple[InstalledBuild, tuple[str, ...]]],
+    own: tuple[str, ...],
+    reason: str,
 ) -> tuple[InstalledBuild, Command] | None:
     """The build this command runs and the same command with the one before; None without one.
 
-    `usable` is newest first; `own` is the interpreter of the engine that came with Stoker.
+    `usable` is newest first, each with the words of a command that run it; `own` are those of the
+    engine that came with Stoker, none where none did.
     """
     if reason in _NOT_THE_BUILD:
         return None
-    pythons = [str(build.python) for build in usable]
-    current = next((at for at, python in enumerate(pythons) if python in command.argv), None)
-    if current is None:
-        return None
-    before = [*pythons[current + 1 :], *([str(own)] if own else [])]
-    if not before:
-        return None
-    argv = tuple(before[0] if word == pythons[current] else word for word in command.argv)
-    return usable[current], replace(command, argv=argv)
+    for at, (build, words) in enumerate(usable):
+        found = _find(command.argv, words)
+        if found is None:
+            continue
+        before = [*(older for _, older in usable[at + 1 :]), own]
+        if not before[0]:
+            return None
+        argv = (*command.argv[:found], *before[0], *command.argv[found + len(words) :])
+        return build, replace(command, argv=argv)
+    return None
 
 
-def _own_python(engine: str) -> Path | None:
-    has_wheel = engine == "llama.cpp" and util.find_spec("xllamacpp") is not None
-    return Path(sys.executable) if has_wheel else None
+def _find(argv: Sequence[str], words: Sequence[str]) -> int | None:
+    """Where these words stand in a row."""
+    length = len(words)
+    starts = range(len(argv) - length + 1)
+    return next((at for at in starts if tuple(argv[at : at + length]) == tuple(words)), None)
+
+
+def _words(engine: str, build: InstalledBuild) -> tuple[str, ...]:
+    return program_of(build).argv if engine == LLAMACPP else (str(build.python),)
+
+
+def _own(engine: str) -> tuple[str, ...]:
+    has_wheel = engine == LLAMACPP and util.find_spec("xllamacpp") is not None
+    return Program("wheel").argv if has_wheel else ()

@@ -15,16 +15,19 @@ from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound, StorageE
 from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.install import Installer, Notify, SelfTest, State
 from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.llamacpp_program import Program
 from stoker.engines.llamacpp_recipe import llamacpp_recipe
 from stoker.engines.machine import Machine, look
 from stoker.engines.quantizer_recipe import NAME as QUANTIZER
 from stoker.engines.quantizer_recipe import PROGRAM, quantizer_recipe
 from stoker.engines.recipe import Places, Recipe, check_room
+from stoker.engines.releases import LLAMA_SERVER, Release, fetch, release_recipe, settled
 from stoker.engines.sample_model import write_sample
 from stoker.engines.selftest import answers, quantizes
 from stoker.engines.vllm import Vllm
 from stoker.engines.vllm_recipe import vllm_recipe
+from stoker.net.options import net_options_of
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, ModelSpec, RunSettings
 
@@ -43,7 +46,9 @@ def kinds(sample: Path) -> Mapping[str, Kind]:
     """What can be installed, by name. `sample`: a GGUF that llama.cpp must load."""
 
     async def llamacpp_answers(build: Path) -> str:
-        engine = LlamaCpp(program=Program("self-test", python=build / "bin" / "python"))
+        server = build / LLAMA_SERVER
+        program = Program("self-test", server if server.exists() else None, build / "bin/python")
+        engine = LlamaCpp(program=program)
         return await answers(engine, _spec(Format.GGUF, sample))
 
     async def vllm_answers(build: Path) -> str:
@@ -101,16 +106,25 @@ class Workshop:
         return self._states.get(engine)
 
     async def install(
-        self, engine: str, gpu: str, notify: Notify, *, fresh: bool = False
+        self,
+        engine: str,
+        gpu: str,
+        notify: Notify,
+        *,
+        fresh: bool = False,
+        release: Release | None = None,
     ) -> InstalledBuild:
-        """Install an engine. Raises what the recipe refuses with, EngineError, StorageError.
+        """Install an engine, or a release of it. Raises what the recipe refuses with, EngineError.
 
-        Raises Conflict when it is cancelled by `cancel`.
+        Raises StorageError, Conflict when it is cancelled by `cancel`, and for a release what
+        `fetch` raises.
         """
         kind = self._kinds.get(engine)
         if kind is None:
             known = ", ".join(self._kinds)
             raise InvalidSetting(f"{engine} cannot be installed", hint=f"these can: {known}")
+        if release and engine != LLAMACPP:
+            raise InvalidSetting(f"{engine} is not installed from an archive, only {LLAMACPP} is")
 
         def heard(state: State) -> None:
             self._states[engine] = state
@@ -119,6 +133,8 @@ class Workshop:
         scope = self._scopes[engine] = asyncio.timeout(None)
         try:
             async with scope:
+                if release:
+                    return await self._install_release(release, gpu, kind, heard)
                 return await self._install(engine, gpu, kind, heard, fresh=fresh)
         except TimeoutError:
             if not scope.expired():
@@ -165,6 +181,24 @@ class Workshop:
     async def _install(
         self, engine: str, gpu: str, kind: Kind, notify: Notify, *, fresh: bool
     ) -> InstalledBuild:
+        machine, places = await self._prepare(engine)
+        recipe = kind.recipe(gpu, machine, places, self._environ)
+        check_room(recipe, machine)
+        installer = Installer(self._builds, self._environ)
+        return await installer.install(recipe, places.staging, kind.test, notify, fresh=fresh)
+
+    async def _install_release(
+        self, release: Release, gpu: str, kind: Kind, notify: Notify
+    ) -> InstalledBuild:
+        machine, places = await self._prepare(LLAMACPP)
+        recipe = release_recipe(release, gpu, places)
+        check_room(recipe, machine)
+        options = net_options_of(self._environ)
+        await fetch(release, places.cache, options, lambda done: notify(State("downloading", done)))
+        installer = Installer(self._builds, self._environ)
+        return await installer.install(recipe, places.staging, kind.test, notify, settle=settled)
+
+    async def _prepare(self, engine: str) -> tuple[Machine, Places]:
         cache = self._cache / engine
         try:
             machine = await asyncio.to_thread(look, self._place, self._environ)
@@ -173,10 +207,7 @@ class Workshop:
             raise StorageError(f"cannot write {cache}: {error.strerror}") from error
         # The variant is the recipe's to choose; a directory of its own is enough for staging.
         staging = await asyncio.to_thread(self._builds.staging, engine, "new")
-        recipe = kind.recipe(gpu, machine, Places(staging, cache, _PYTHON), self._environ)
-        check_room(recipe, machine)
-        installer = Installer(self._builds, self._environ)
-        return await installer.install(recipe, staging, kind.test, notify, fresh=fresh)
+        return machine, Places(staging, cache, _PYTHON)
 
 
 _PYTHON: Final = sys.executable

@@ -7,7 +7,8 @@ class InstallBackend(msgspec.Struct, omit_defaults=True):
     """Body of `POST /engines/install-backend`.
 
     Without `stream` the answer comes when all is done, as Docker Model Runner's clients expect;
-    with it, progress lines as of a pull. `fresh`: make it anew, whatever is there.
+    with it, progress lines as of a pull. `fresh`: make it anew, whatever is there. `from` and
+    `digest`: take llama.cpp from this archive; only on the daemon's own socket.
     """
 
     backend: str = ""
@@ -15,6 +16,8 @@ class InstallBackend(msgspec.Struct, omit_defaults=True):
     gpu: str = "auto"
     fresh: bool = False
     stream: bool = False
+    source: str = msgspec.field(default="", name="from")
+    digest: str = ""
 
 
 class Backend(msgspec.Struct, omit_defaults=True):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ from stoker.cli import background, steps
 from stoker.cli import parser as cli
 from stoker.cli.commands.runner import told
 from stoker.cli.commands.serve import add_listen_flags
-from stoker.cli.errors import doing, say
+from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.output import put
 from stoker.cli.session import Session
 from stoker.client.client import Client
@@ -27,6 +28,8 @@ class Options(cli.Options):
     host: str | None
     port: int | None
     service: bool
+    source: str
+    digest: str
     json: bool
     do_not_track: bool
 
@@ -40,6 +43,8 @@ def arguments(parser: cli.Parser) -> None:
         value="KIND",
         help="none, auto, cuda, rocm, vulkan or metal (auto)",
     )
+    parser.flag("--from", default="", value="ARCHIVE", help="a release of llama.cpp", into="source")
+    parser.flag("--digest", default="", value="SHA256", help="what that archive must be")
     add_listen_flags(parser)
     parser.switch("--service", help="have systemd or launchd start it at each login")
     parser.switch("--json", help="print progress as JSON lines")
@@ -49,12 +54,16 @@ def arguments(parser: cli.Parser) -> None:
         "installation. With it, an engine is made for this very machine:\n"
         f"  {parser.program} {parser.command.name} --backend llama.cpp\n"
         f"  {parser.program} {parser.command.name} --backend llama.cpp --gpu vulkan\n"
-        f"  {parser.program} {parser.command.name} --backend vllm"
+        f"  {parser.program} {parser.command.name} --backend vllm\n"
+        "Or llama.cpp is taken as others have built it, in a .tar.gz with llama-server in it:\n"
+        f"  {parser.program} {parser.command.name} --from URL --digest sha256:..."
     )
 
 
 def run(options: Options, session: Session) -> int:
-    backend = options.backend or (_BUILD if options.gpu else "")
+    backend = options.backend or (_BUILD if options.gpu or options.source else "")
+    if options.digest and not options.source:
+        raise UsageError("--digest goes with --from: which archive is meant?")
     if not backend:
         _run_daemon(options)
         return 0
@@ -62,7 +71,13 @@ def run(options: Options, session: Session) -> int:
         _run_daemon(options)
     client = session.client()
     with doing(f"Failed to install {backend}"), _cancelling(client, backend):
-        records = client.install(backend, gpu=options.gpu or "auto", fresh=options.fresh)
+        records = client.install(
+            backend,
+            gpu=options.gpu or "auto",
+            fresh=options.fresh,
+            source=_address(options.source),
+            digest=options.digest,
+        )
         if options.json:
             for record in records:
                 put(msgspec.json.encode(record).decode() + "\n")
@@ -70,6 +85,13 @@ def run(options: Options, session: Session) -> int:
         else:
             put(steps.show(records) + "\n")
     return 0
+
+
+def _address(source: str) -> str:
+    """A path as an address; the daemon works in another directory."""
+    if not source or "://" in source:
+        return source
+    return Path(source).expanduser().absolute().as_uri()
 
 
 def _run_daemon(options: Options) -> None:

@@ -117,9 +117,15 @@ def builds() -> Call[list[EngineBuild]]:
     return get("/engines/builds", list[EngineBuild])
 
 
-def install(backend: str, *, gpu: str = "auto", fresh: bool = False) -> Feed[Progress]:
-    """Install an engine; the last record has type `success`. `fresh` makes it anew."""
-    body = InstallBackend(backend=backend, gpu=gpu, fresh=fresh, stream=True)
+def install(
+    backend: str, *, gpu: str = "auto", fresh: bool = False, source: str = "", digest: str = ""
+) -> Feed[Progress]:
+    """Install an engine; the last record has type `success`. `fresh` makes it anew.
+
+    `source` and `digest`: the address of an archive of llama.cpp, and what it must be; refused
+    where the daemon is not asked by its own socket.
+    """
+    body = InstallBackend(backend, "", gpu, fresh, stream=True, source=source, digest=digest)
     request = Request("POST", "/engines/install-backend", body=msgspec.json.encode(body))
     return Feed(request, Records)
 
