@@ -38,7 +38,10 @@ class Sample:
 
 def run() -> None:
     """Print the table."""
-    with tempfile.TemporaryDirectory() as home, running_daemon(Path(home)) as daemon:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_daemon(Path(home), "--background") as daemon,
+    ):
         daemon.cli("pull", "pilot")
         daemon.cli("run", "pilot", "hi")
         asyncio.run(_measure(daemon))

@@ -58,7 +58,7 @@ def run() -> None:
         home.mkdir()
         # Unconfined: the stand-in is a script and reads this folder.
         variables = {"LLAMA_SERVER_PATH": str(engine), "STOKER_CONFINE_ENGINES": "no"}
-        daemon = stack.enter_context(running_daemon(home, **variables))
+        daemon = stack.enter_context(running_daemon(home, "--background", **variables))
         daemon.cli("pull", "pilot")
         daemon.cli("run", "pilot", "hi")
         stoker = Gateway("Stoker", daemon.port, "/engines/v1/chat/completions", EVENTS)

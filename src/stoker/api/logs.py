@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,22 @@ _POLL_SECONDS: Final = 0.25
 
 
 class LogRoutes:
-    """Reads the log files that `observe` writes; `engines` has one for each engine's name."""
+    """Reads the log files that `observe` writes; `engines` has one for each engine's name.
 
-    def __init__(self, service: Path, engines: Mapping[str, Path], audit: Path) -> None:
+    `settle` writes what is held back.
+    """
+
+    def __init__(
+        self,
+        service: Path,
+        engines: Mapping[str, Path],
+        audit: Path,
+        settle: Callable[[], None],
+    ) -> None:
         self._audit = audit
         self._service = service
         self._engines = engines
+        self._settle = settle
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
@@ -44,6 +54,7 @@ class LogRoutes:
         response.content_type = "text/plain"
         response.charset = "utf-8"
         await response.prepare(request)
+        self._settle()
         tails = [_Tail(path) for path in files]
         await response.write(b"".join(merged(tail.read() for tail in tails)))
         while follow:

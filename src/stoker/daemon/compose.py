@@ -71,7 +71,12 @@ from stoker.library.planning import RunPlanner
 from stoker.library.remote import RemoteModels
 from stoker.library.settings import SettingsStore
 from stoker.observe.audit import AuditLog
-from stoker.observe.logs import SERVICE_LOG, EngineLog, engine_log_file
+from stoker.observe.logs import (
+    SERVICE_LOG,
+    EngineLog,
+    engine_log_file,
+    flush_service_log,
+)
 from stoker.observe.metrics import Metrics
 from stoker.planner.devices import Device
 from stoker.planner.estimate import Options
@@ -102,6 +107,11 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     library = Library(store, default_registry=config.default_registry)
     settings = SettingsStore(paths.settings)
     engine_log = EngineLog(paths.logs, config.log_format)
+
+    def settle() -> None:
+        flush_service_log()
+        engine_log.flush()
+
     metrics = Metrics()
     recorder = RequestRoutes(library, enabled=config.record_requests)
     environ = _environ(config)
@@ -245,6 +255,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     paths.logs / SERVICE_LOG,
                     {name: engine_log_file(paths.logs, name) for name in engines},
                     paths.audit,
+                    settle,
                 ),
             )
             yield Daemon(app, scheduler)

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from functools import lru_cache
 from typing import Final, Protocol
 
 import msgspec
@@ -37,7 +38,12 @@ def printable(text: str) -> str:
 def rfc3339(now: float) -> str:
     """`2026-01-02T03:04:05.678901234Z` of these Unix seconds."""
     seconds, fraction = divmod(int(now * 1e9), 1_000_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+    return f"{_second(seconds)}.{fraction:09d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Lines(Protocol):

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import logging.handlers
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,12 +27,15 @@ def set_up_logging(directory: Path, *, level: str, form: str, foreground: bool) 
     `form` is `text` or `json`.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handlers: list[logging.Handler] = [_file(directory / SERVICE_LOG, LINES[form].service())]
+    handlers: list[logging.Handler] = [HeldFile(directory / SERVICE_LOG, LINES[form].service())]
     if foreground:
         console = logging.StreamHandler(sys.stderr)
         console.setFormatter(LINES[form].service() if form == "json" else Text(stamped=False))
         handlers.append(console)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    # No line of ours says where in the code or in which thread it was written; to find that out
+    # costs as much as the rest of a line (the logging cookbook's "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # One line for each request is ours (api/middleware), with an id and a time.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
@@ -41,56 +45,96 @@ def engine_log_file(directory: Path, engine: str) -> Path:
     return directory / f"engine-{engine}.log"
 
 
-class EngineLog:
-    """Where engines' lines go: `engine_log(engine, model, line)`.
+def flush_service_log() -> None:
+    """Write what is held of the service's log."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
-    An engine writes some thirty lines for each request, in between its tokens. They are kept for a
-    moment and written together: one at a time they cost more than all else a request needs.
-    """
+
+class EngineLog:
+    """Where engines' lines go: `engine_log(engine, model, line)`."""
 
     def __init__(self, directory: Path, form: str) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._form = LINES[form]
-        self._handlers: dict[str, logging.Handler] = {}
-        self._lines: dict[str, list[str]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._files: dict[str, HeldFile] = {}
 
     def __call__(self, engine: str, model: str, line: str) -> None:
         """Take one line."""
-        held = self._lines.setdefault(engine, [])
-        held.append(self._form.engine(engine, model, line))
-        if len(held) >= _MAX_HELD:
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_HOLD_SECONDS, self.flush)
+        file = self._files.get(engine)
+        if file is None:
+            file = self._files[engine] = HeldFile(engine_log_file(self._directory, engine))
+        file.hold(self._form.engine(engine, model, line))
 
     def flush(self) -> None:
         """Write what is held."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        held, self._lines = self._lines, {}
-        for engine, lines in held.items():
-            record = logging.LogRecord("engines", logging.INFO, "", 0, "\n".join(lines), None, None)
-            self._handler(engine).handle(record)
+        for file in self._files.values():
+            file.flush()
 
     def close(self) -> None:
         """Write what is held and close the files."""
+        for file in self._files.values():
+            file.close()
+
+
+class HeldFile(logging.handlers.RotatingFileHandler):
+    """A file whose lines are kept for a moment and written together, warnings at once.
+
+    An engine writes some thirty lines for each request, in between its tokens, and Stoker one:
+    written one at a time they cost more than all else that a request needs. Of a process that is
+    killed, the last tenth of a second is missing.
+    """
+
+    def __init__(self, path: Path, form: logging.Formatter | None = None) -> None:
+        super().__init__(
+            path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
+        )
+        self.setFormatter(form)
+        self._held: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by `logging`."""
+        self.hold(self.format(record), now=record.levelno >= logging.WARNING)
+
+    def hold(self, line: str, *, now: bool = False) -> None:
+        """Take one line."""
+        self._held.append(line)
+        if now or len(self._held) >= _MAX_HELD:
+            self.flush()
+        elif self._timer is None:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self.flush()  # a thread of its own, where nothing would wake us
+            else:
+                self._timer = loop.call_later(_HOLD_SECONDS, self._due)
+
+    def flush(self) -> None:
+        """Write what is held; a full disk loses it, for there is nobody to be told."""
+        self.acquire()
+        try:
+            held, self._held = self._held, []
+            if held:
+                with suppress(OSError):
+                    self._write("\n".join(held) + "\n")
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        """Write what is held and close the file."""
         self.flush()
-        for handler in self._handlers.values():
-            handler.close()
+        super().close()
 
-    def _handler(self, engine: str) -> logging.Handler:
-        if engine not in self._handlers:
-            path = engine_log_file(self._directory, engine)
-            self._handlers[engine] = _file(path, logging.Formatter())
-        return self._handlers[engine]
+    def _due(self) -> None:
+        self._timer = None
+        self.flush()
 
-
-def _file(path: Path, form: logging.Formatter) -> logging.Handler:
-    handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", delay=True
-    )
-    handler.setFormatter(form)
-    return handler
+    def _write(self, text: str) -> None:
+        self.stream = self.stream or self._open()
+        if self.stream.tell() + len(text) > self.maxBytes:
+            self.doRollover()  # leaves the new file to be opened by whoever writes
+            self.stream = self._open()
+        self.stream.write(text)
+        self.stream.flush()
