@@ -1,6 +1,10 @@
 """Memory and decisions as a person sees them, from the real daemon."""
 
 import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
 
 from tests.components.daemon import Daemon
 
@@ -114,3 +118,23 @@ def test_a_gpu_that_is_required_and_not_there_is_said(daemon: Daemon) -> None:
     wrong = daemon.cli("configure", "pilot", "--pin", "--keep-alive", "5m")
     assert wrong.returncode == 2
     assert "exclude each other" in wrong.stderr
+
+
+def test_plan_and_why_show_what_vllm_is_given(daemon: Daemon, tmp_path: Path) -> None:
+    shape = {
+        "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 8, "num_attention_heads": 4,
+        "hidden_size": 64, "head_dim": 16, "max_position_embeddings": 131_072,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    tensors = {"model.embed_tokens.weight": np.zeros((100, 64), np.float32)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    done = daemon.cli("package", "--copy", "--safetensors", str(tmp_path), "me/vllm")
+    assert done.returncode == 0, done.stderr
+    shown = daemon.cli("plan", "me/vllm", "--context-size", "100000")
+    assert "with vllm" in shown.stdout
+    assert "100000 tokens, with room for 4 requests of that length" in shown.stdout
+    refused = daemon.cli("plan", "me/vllm", "--context-size", "1000000000")
+    assert refused.returncode == 1
+    assert "it would fit with --context-size" in refused.stdout
+    assert "vllm is not installed" in daemon.cli("run", "me/vllm", "hi").stderr
+    assert "cache for 4 conversations of 8192 tokens" in daemon.cli("why", "me/vllm").stdout

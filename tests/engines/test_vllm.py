@@ -15,7 +15,7 @@ from stoker.engines.sample_model import write_sample
 from stoker.engines.spec import Reason
 from stoker.engines.vllm import Vllm
 from stoker.formats.hfconfig import parse_hfconfig
-from stoker.planner.spec import Format, Mode, RunSettings
+from stoker.planner.spec import Format, Mode, Offload, RunSettings
 from tests.engines.conftest import spec_of
 
 SOCKET = Path("/run/e.sock")
@@ -83,16 +83,11 @@ def test_context(asked: int | None, variant: str, given: str) -> None:
     assert value_of("--max-model-len", arguments(settings, variant=variant)) == given
 
 
-def test_a_cpu_never_takes_all_memory(tmp_path: Path) -> None:
+def test_a_cpu_never_takes_all_memory() -> None:
     assert value_of("--kv-cache-memory-bytes", arguments(variant="cpu")) == str(1 << 30)
     assert "--kv-cache-memory-bytes" not in arguments(variant="cuda")
-    shape = {"num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
-             "hidden_size": 2048, "head_dim": 64}  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(shape))
-    model = replace(MODEL, weights=tmp_path)
-    argv = Vllm({}, python=PYTHON).command(model, Mode.COMPLETION, RunSettings(), SOCKET).argv
-    # 2 (keys, values) x 16 layers x 8 heads x 64 wide x 2 bytes, 8192 tokens, 4 conversations
-    assert value_of("--kv-cache-memory-bytes", list(argv)) == str(32768 * 8192 * 4)
+    planned = RunSettings(cache_bytes=300 << 20)
+    assert value_of("--kv-cache-memory-bytes", arguments(planned, variant="cpu")) == str(300 << 20)
     for settings in (
         RunSettings(gpu_memory_utilization=0.25),
         RunSettings(runtime_flags=("--kv-cache-memory-bytes", "512M")),
@@ -101,6 +96,20 @@ def test_a_cpu_never_takes_all_memory(tmp_path: Path) -> None:
         assert given.count("--kv-cache-memory-bytes") + given.count(
             "--gpu-memory-utilization"
         ) == 1  # fmt: skip
+
+
+def test_a_gpu_is_told_what_was_planned_and_which_one() -> None:
+    planned = RunSettings(
+        cache_bytes=1 << 30, gpu_memory_utilization=0.3, offload=Offload((("CUDA1", 16),))
+    )
+    command = Vllm({}, python=PYTHON, variant="cuda").command(
+        MODEL, Mode.COMPLETION, planned, SOCKET
+    )
+    assert value_of("--kv-cache-memory-bytes", list(command.argv)) == str(1 << 30)
+    # vLLM refuses to start when less than this share is free, whatever it needs.
+    assert value_of("--gpu-memory-utilization", list(command.argv)) == "0.3"
+    assert command.environment["CUDA_VISIBLE_DEVICES"] == "1"
+    assert command.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_documented_overrides_become_flags() -> None:

@@ -58,7 +58,7 @@ async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     taken: dict[str, dict[str, int]] = {}
 
-    async def machine() -> Snapshot:
+    async def machine(engine: str) -> Snapshot:
         return Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
 
     planner = RunPlanner(

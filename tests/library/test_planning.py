@@ -42,7 +42,7 @@ def planner(folder: Path, budget: int = 1024 * MIB) -> RunPlanner:
 
 
 def planner_on(folder: Path, machine: Snapshot) -> RunPlanner:
-    async def empty() -> Snapshot:
+    async def empty(engine: str) -> Snapshot:
         return machine
 
     return RunPlanner(SettingsStore(folder / "settings.json"), FactsReader(), machine=empty)
@@ -222,11 +222,16 @@ async def test_a_new_build_is_asked_what_it_can_use() -> None:
         return seen[changes]
 
     here = Machine(
-        budget=MIB, room=lambda: MIB, devices=devices, changes=lambda: changes, clock=lambda: now
+        budget=MIB,
+        room=lambda: MIB,
+        devices={"llama.cpp": devices},
+        changes=lambda: changes,
+        clock=lambda: now,
     )
-    assert not (await here.empty()).devices
+    assert not (await here.empty("llama.cpp")).devices
     changes = 1
-    assert (await here.empty()).devices == seen[1]
+    assert (await here.empty("llama.cpp")).devices == seen[1]
+    assert not (await here.empty("vllm")).devices
 
 
 async def test_gpus_are_looked_at_again_after_a_second_and_by_one_at_a_time() -> None:
@@ -238,11 +243,12 @@ async def test_gpus_are_looked_at_again_after_a_second_and_by_one_at_a_time() ->
         await asyncio.sleep(0)
         return (Device(id="CUDA0", total=8 * MIB, free=(8 - looks) * MIB),)
 
-    here = Machine(budget=MIB, room=lambda: MIB, devices=devices, clock=lambda: now)
+    asking = {"llama.cpp": devices}
+    here = Machine(budget=MIB, room=lambda: MIB, devices=asking, clock=lambda: now)
     listings = await asyncio.gather(*(here.listing() for _ in range(3)))
     assert [listing.devices[0].free for listing in listings] == [7 * MIB] * 3
     now = 1.5
     assert (await here.listing()).since == 1.5
-    (device,) = (await here.now({"CUDA0": MIB})).devices
+    (device,) = (await here.now("llama.cpp", {"CUDA0": MIB})).devices
     assert device.free == 7 * MIB
     assert looks == 2

@@ -5,13 +5,18 @@ import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from aiohttp import web
 
 from stoker.api import doctor
 from stoker.api.views import json_response
-from stoker.base.errors import InvalidSetting, ModelNotFound, StokerError, UserError
+from stoker.base.errors import (
+    InvalidSetting,
+    ModelNotFound,
+    StokerError,
+    UnsupportedFormat,
+    UserError,
+)
 from stoker.engines.spec import Engine
 from stoker.hardware.detect import findings
 from stoker.hardware.host import (
@@ -29,8 +34,6 @@ from stoker.planner.devices import Device
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.scheduler import Scheduler
 from stoker.wire.plan import HUB_TOKEN_HEADER, Check, Happening, Plan
-
-_ENGINE: Final = "llama.cpp"
 
 
 class PlanRoutes:
@@ -74,22 +77,31 @@ class PlanRoutes:
         model = await self._here(request)
         if model is None:
             return json_response(await self._before_pull(request, mode))
-        settings = self._planner.settings(_ENGINE, model, mode)
-        settings = self._checked(settings, request)
+        engine = self._engine(model)
+        settings = self._planner.settings(engine.name, model, mode)
+        settings = self._checked(engine, settings, request)
         return json_response(await self._planning.plan(model, mode, settings))
 
     async def _before_pull(self, request: web.Request, mode: Mode) -> Plan:
-        settings = self._checked(RunSettings(), request)
         offer = await self._look(request)
+        settings = self._checked(self._engine(offer.spec), RunSettings(), request)
         plan = await self._planning.plan_of(offer.spec, offer.facts, mode, settings)
         plan.download = offer.download
         plan.disk_free = await asyncio.to_thread(doctor.disk_free, self._place)
         return plan
 
-    def _checked(self, settings: RunSettings, request: web.Request) -> RunSettings:
+    def _engine(self, model: ModelSpec) -> Engine:
+        """The one that would run it. Raises UnsupportedFormat."""
+        for engine in self._engines.values():
+            if model.format in engine.formats:
+                return engine
+        raise UnsupportedFormat(f"no engine here reads {model.format} models ({model.name})")
+
+    @staticmethod
+    def _checked(engine: Engine, settings: RunSettings, request: web.Request) -> RunSettings:
         if (context := request.query.get("context-size")) is not None:
             settings = replace(settings, context_size=_whole(context))
-        self._engines[_ENGINE].check_settings(settings)
+        engine.check_settings(settings)
         return settings
 
     async def recommend(self, request: web.Request) -> web.StreamResponse:

@@ -55,10 +55,13 @@ from stoker.engines.llamacpp_program import find_program
 from stoker.engines.measured import BufferLog
 from stoker.engines.registry import known_engines
 from stoker.engines.rollback import Rollback
+from stoker.engines.spec import Engine
+from stoker.engines.vllm import NAME as VLLM
 from stoker.engines.workshop import Workshop, kinds
 from stoker.gateway import Gateway, Limits
 from stoker.gateway.tenants import Tenants
 from stoker.gateway.upstream import Upstreams
+from stoker.hardware import nvidia
 from stoker.hardware.detect import Room
 from stoker.hardware.host import usable_cores, usable_memory
 from stoker.hub import HubClient
@@ -123,7 +126,12 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     devices = (
         EngineDevices(partial(find_program, environ, builds), environ) if gpus else _no_devices
     )
-    machine = Machine(budget=budget, room=room, devices=devices, changes=lambda: builds.changes)
+    machine = Machine(
+        budget=budget,
+        room=room,
+        devices={LLAMACPP: devices, VLLM: partial(_cuda_devices, engines[VLLM])},
+        changes=lambda: builds.changes,
+    )
     confinement = _confinement(config, paths)
     unconfined = lack(confinement)
     if unconfined:
@@ -231,7 +239,9 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 PlanRoutes(
                     library=library,
                     planner=planner,
-                    planning=Planning(facts, lambda: machine.now(scheduler.held()), taken),
+                    planning=Planning(
+                        facts, lambda engine: machine.now(engine, scheduler.held()), taken
+                    ),
                     scheduler=scheduler,
                     engines=engines,
                     devices=devices,
@@ -272,6 +282,14 @@ def _confinement(config: Config, paths: Paths) -> Confinement | None:
         return None
     own = roots_of(Path(sys.executable))
     return Confinement(paths.cache / "homes", programs=(*own, paths.engines))
+
+
+async def _cuda_devices(vllm: Engine) -> tuple[Device, ...]:
+    """What vLLM can use, if its build is one for GPUs."""
+    build = vllm.build()
+    if build is None or build.source == "cpu":
+        return ()
+    return (await asyncio.to_thread(nvidia.find)).devices
 
 
 def _environ(config: Config) -> dict[str, str]:

@@ -5,32 +5,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from stoker.base.errors import InvalidSetting, NotInstalled, ParseError, UnsupportedFormat
+from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.confinement import roots_of
 from stoker.engines.environment import inherited
 from stoker.engines.spec import Build, Command, Diagnosis
 from stoker.engines.tether import tethered
 from stoker.engines.vllm_failures import diagnosis_of
-from stoker.engines.vllm_flags import check_utilization, override_flags, vllm_flags
-from stoker.formats.hfconfig import HfConfig, parse_hfconfig
+from stoker.engines.vllm_flags import check_utilization
+from stoker.engines.vllm_options import context_of, given_flags, memory_arguments
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 
 NAME: Final = "vllm"
 
-DEFAULT_CONTEXT: Final = 8192
-"""Tokens on a CPU when nobody asked for more, as with llama.cpp. GPUs get the model's own."""
+CUDA: Final = "CUDA"
+"""How the ids of GPUs begin that it can use, a number follows."""
 
 _READY_WITHIN: Final = 900.0
 """Imports take 10 s, compiling kernels a minute, and a large model's weights several."""
-
-_MIB: Final = 1024 * 1024
-_CACHE_MIN: Final = 256 * _MIB
-_CACHE_DEFAULT: Final = 1024 * _MIB
-_REQUESTS: Final = 4
-"""Conversations of full length that the CPU's cache has room for; shorter ones are more."""
-_ELEMENT: Final = 2
-"""Bytes of a number in the cache: bfloat16."""
 
 _ENVIRONMENT: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -40,8 +32,6 @@ _ENVIRONMENT: Final = {
     "VLLM_SKIP_MODEL_NAME_VALIDATION": "1",
     "PYTHONUNBUFFERED": "1",
 }
-
-_SETTING_FLAGS: Final = ("--max-model-len", "--gpu-memory-utilization", "--kv-cache-memory-bytes")
 
 
 @final
@@ -107,7 +97,7 @@ class Vllm:
         return Command(
             argv=tethered([*program, *arguments], with_children=True),
             socket=socket,
-            environment={**inherited(self._environ), **_ENVIRONMENT},
+            environment={**_gpus(settings), **inherited(self._environ), **_ENVIRONMENT},
             ready_within=_READY_WITHIN,
             reads=(model.weights, *([model.chat_template] if model.chat_template else ())),
             programs=roots_of(python),
@@ -124,8 +114,7 @@ class Vllm:
                 hint="a number of tokens, or -1 for all that the model was trained for",
             )
         check_utilization(settings.gpu_memory_utilization)
-        override_flags(settings.hf_overrides)
-        vllm_flags(settings.runtime_flags)
+        given_flags(settings)
 
     @property
     def tenant_flags(self) -> tuple[str, ...]:
@@ -159,45 +148,17 @@ class Vllm:
 
 def _settings(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> list[str]:
     """Length, memory, overrides and raw flags; of what is set twice, the more specific wins."""
-    given = [*override_flags(settings.hf_overrides), *vllm_flags(settings.runtime_flags)]
+    given = given_flags(settings)
     arguments: list[str] = []
-    length = _length(model, settings, on_cpu=on_cpu)
+    length = context_of(model, settings, on_cpu=on_cpu)
     if length and "--max-model-len" not in given:
         arguments += ["--max-model-len", str(length)]
-    share = settings.gpu_memory_utilization
-    if share is not None and "--gpu-memory-utilization" not in given:
-        arguments += ["--gpu-memory-utilization", f"{share:g}"]
-    elif on_cpu and not any(flag in given for flag in _SETTING_FLAGS[1:]):
-        # Without it vLLM takes nearly all of the machine's memory for its cache.
-        cache = _cpu_cache(model, length or DEFAULT_CONTEXT)
-        arguments += ["--kv-cache-memory-bytes", str(cache)]
-    return [*arguments, *given]
+    return [*arguments, *memory_arguments(settings, on_cpu=on_cpu), *given]
 
 
-def _length(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> int | None:
-    """Tokens of a conversation; None leaves it to vLLM, which takes what the model says."""
-    wanted = settings.context_size
-    if wanted and wanted > 0:
-        return wanted
-    if wanted == -1 or not model.context_size:
-        return model.context_size
-    return min(model.context_size, DEFAULT_CONTEXT) if on_cpu else model.context_size
-
-
-def _cpu_cache(model: ModelSpec, length: int) -> int:
-    """Bytes for keys and values; a default when config.json does not tell the model's shape."""
-    try:
-        shape = parse_hfconfig((model.weights / "config.json").read_bytes())
-    except (OSError, ParseError):
-        return _CACHE_DEFAULT
-    per_token = _per_token(shape)
-    if not per_token:
-        return _CACHE_DEFAULT
-    whole = per_token * length * _REQUESTS
-    return max(_CACHE_MIN, -(-whole // _MIB) * _MIB)
-
-
-def _per_token(shape: HfConfig) -> int:
-    heads = shape.kv_heads or shape.heads
-    width = shape.head_dim or (shape.embedding_length // shape.heads if shape.heads else 0)
-    return 2 * shape.layers * heads * width * _ELEMENT
+def _gpus(settings: RunSettings) -> dict[str, str]:
+    """Which GPUs it sees: those that the plan chose, numbered as the driver does."""
+    if not settings.offload or not settings.offload.layers:
+        return {}
+    numbers = [device.removeprefix(CUDA) for device, _ in settings.offload.layers]
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(numbers)}

@@ -9,8 +9,10 @@ from typing import Final
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of, policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.vllm import NAME as VLLM
 from stoker.formats import ModelFacts
 from stoker.hardware.bandwidth import memory_bandwidth
+from stoker.library.explain_vllm import vllm_plan
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
 from stoker.planner.devices import HOST, Device, Snapshot
@@ -26,10 +28,10 @@ _UNQUANTIZED: Final = frozenset({"F32", "BF16", "F16"})
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """Plans on the machine as it is now. `machine` sees host and GPUs that the engine can use."""
+    """Plans on the machine as it is now. `machine` sees host and GPUs that an engine can use."""
 
     facts: FactsReader
-    machine: Callable[[], Awaitable[Snapshot]]
+    machine: Callable[[str], Awaitable[Snapshot]]
     measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
@@ -41,15 +43,15 @@ class Planning:
     ) -> Plan:
         """Where a model with these facts would go, here or not. Raises InvalidSetting."""
         began = time.perf_counter()
+        if facts and model.format is Format.SAFETENSORS:
+            plan = vllm_plan(model, facts, settings, await self.machine(VLLM))
+            plan.seconds = time.perf_counter() - began
+            return plan
         if facts is None or model.format is not Format.GGUF:
-            return Plan(
-                model.name,
-                "",
-                fits=False,
-                problem=f"only GGUF models can be planned, and it is {model.format}",
-            )
+            problem = "its header cannot be read, so that there is nothing to plan it with"
+            return Plan(model.name, "", fits=False, problem=problem)
         options = options_of(model, mode, settings)
-        machine = await self.machine()
+        machine = await self.machine(LLAMACPP)
         try:
             placement = place(facts, machine, options=options, policy=policy_of(settings))
         except DoesNotFit as error:
@@ -79,7 +81,7 @@ class Planning:
     async def choices(self, model: ModelSpec) -> list[Choice]:
         """Which quantizations of this model fit, best first; the best one that fits is marked."""
         facts = await self.facts.facts(model)
-        if facts is None or not facts.bits_per_weight:
+        if facts is None or model.format is not Format.GGUF or not facts.bits_per_weight:
             return []
         mine = facts.quantization
         rows = await self._rows(
@@ -106,7 +108,7 @@ class Planning:
 
     async def _rows(self, model: ModelSpec, versions: Iterable[ModelFacts]) -> list[Choice]:
         """One for each version, best first; the best that is quantized and fits is marked."""
-        machine = await self.machine()
+        machine = await self.machine(LLAMACPP)
         options = options_of(model, Mode.COMPLETION, RunSettings())
         rows = [
             await asyncio.to_thread(_choice, facts.quantization, facts, options, machine)
@@ -119,11 +121,11 @@ class Planning:
 
     async def each(self, models: list[ModelSpec]) -> list[Choice]:
         """How these models fit, as they are."""
-        machine = await self.machine()
+        machine = await self.machine(LLAMACPP)
         rows = []
         for model in models:
             facts = await self.facts.facts(model)
-            if facts:
+            if facts and model.format is Format.GGUF:
                 options = options_of(model, Mode.COMPLETION, RunSettings())
                 row = await asyncio.to_thread(_choice, model.name, facts, options, machine)
                 row.here = True

@@ -8,7 +8,7 @@ from stoker.base.errors import ParseError, StorageError, UserError
 from stoker.formats import ModelFacts, shard_names
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, ModelSpec
-from stoker.store.headers import gguf_facts
+from stoker.store.headers import directory_facts, gguf_facts
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class FactsReader:
 
         An unreadable header is not this module's to complain about: the engine will, better.
         """
-        if model.format is not Format.GGUF:
+        if model.format is Format.DDUF:
             return None
         reading = self._known.get(model.id)
         if reading is None or reading.cancelled():
@@ -41,6 +41,8 @@ class FactsReader:
 
 def _read(model: ModelSpec) -> ModelFacts | None:
     try:
+        if model.format is Format.SAFETENSORS:
+            return directory_facts(model.weights)
         paths = [model.weights.with_name(name) for name in shard_names(model.weights.name)]
         return gguf_facts(*paths)
     except (ParseError, StorageError, UserError) as error:

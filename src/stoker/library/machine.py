@@ -17,7 +17,7 @@ _FRESH: Final = 1.0
 class Machine:
     """`budget` and `room` in bytes: the most for all models, and what strangers leave of it now.
 
-    `devices` asks for the GPUs that engines can use; `changes` counts how often engines were
+    `devices` ask for the GPUs that each engine can use; `changes` counts how often engines were
     installed or removed, since another build may see others.
     """
 
@@ -26,7 +26,7 @@ class Machine:
         *,
         budget: int,
         room: Callable[[], int],
-        devices: Callable[[], Awaitable[tuple[Device, ...]]],
+        devices: Mapping[str, Callable[[], Awaitable[tuple[Device, ...]]]],
         changes: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,22 +45,27 @@ class Machine:
             now, changes = self._clock(), self._changes()
             listing = self._listing
             if listing is None or now - listing.since > _FRESH or changes != self._seen:
-                listing = self._listing = Listing(await self._devices(), now)
+                listing = self._listing = Listing(await self._ask(), now)
                 self._seen = changes
             return listing
 
-    async def empty(self) -> Snapshot:
-        """As if nothing ran: what does not fit there is refused for good."""
+    async def empty(self, engine: str) -> Snapshot:
+        """As if nothing ran, for this engine: what does not fit there is refused for good."""
         listing = self._listing
         if listing is None or self._changes() != self._seen:
             listing = await self.listing()
         return Snapshot(
             host_total=self._budget,
             host_free=self._budget + HOST_MARGIN,
-            devices=tuple(replace(device, free=device.total) for device in listing.devices),
+            devices=tuple(
+                replace(device, free=device.total) for device in listing.by_engine.get(engine, ())
+            ),
         )
 
-    async def now(self, held: Mapping[str, int]) -> Snapshot:
+    async def _ask(self) -> dict[str, tuple[Device, ...]]:
+        return {engine: await ask() for engine, ask in self._devices.items()}
+
+    async def now(self, engine: str, held: Mapping[str, int]) -> Snapshot:
         """As if of ours nothing ran: what is free, and what our runners hold of each GPU."""
         listing = await self.listing()
         # The budget and the room have left their margin already; the planner takes one more.
@@ -69,6 +74,6 @@ class Machine:
             host_free=min(self._budget, self._room()) + HOST_MARGIN,
             devices=tuple(
                 replace(device, free=min(device.free + held.get(device.id, 0), device.total))
-                for device in listing.devices
+                for device in listing.by_engine.get(engine, ())
             ),
         )

@@ -8,11 +8,13 @@ from typing import Final, TypeVar
 
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import options_of, planned, policy_of
-from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.vllm import NAME as VLLM
+from stoker.engines.vllm_options import wishes_of
 from stoker.formats import ModelFacts
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
 from stoker.library.settings import SettingsKey, SettingsStore
+from stoker.library.vllm_ways import is_readable, unplanned, vllm_ways
 from stoker.oci.digest import Digest
 from stoker.planner.devices import HOST, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES, Options
@@ -30,7 +32,7 @@ _Key = tuple[Digest, Options, GpuPolicy, Snapshot]
 
 
 class RunPlanner:
-    """Settings and memory of a run. `machine`: as if nothing ran on it.
+    """Settings and memory of a run. `machine`: as an engine sees it when nothing runs.
 
     `measured`: what a model took last time.
     """
@@ -40,7 +42,7 @@ class RunPlanner:
         settings: SettingsStore,
         facts: FactsReader,
         *,
-        machine: Callable[[], Awaitable[Snapshot]],
+        machine: Callable[[str], Awaitable[Snapshot]],
         measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None,
     ) -> None:
         self._settings = settings
@@ -62,12 +64,14 @@ class RunPlanner:
 
         Raises DoesNotFit when even the empty machine is too small, InvalidSetting.
         """
-        facts = await self._facts.facts(model) if engine == LLAMACPP else None
+        facts = await self._facts.facts(model)
+        machine = await self._machine(engine)
+        if engine == VLLM:
+            return self._with_vllm(model, settings, facts, machine)
         if facts is None:
             guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
             return (Way(settings, Cost(guess)),)
         options = options_of(model, mode, settings)
-        machine = await self._machine()
         policy = policy_of(settings)
         rungs = await self._placed((model.id, options, policy, machine), model, facts)
         # Whoever divides a model by flags of his own has one way only, and the engine's own.
@@ -76,6 +80,17 @@ class RunPlanner:
             self._way(model, settings, options, rung, divided=divided)
             for rung in (rungs if divided else rungs[:1])
         )
+
+    def _with_vllm(
+        self, model: ModelSpec, settings: RunSettings, facts: ModelFacts | None, machine: Snapshot
+    ) -> tuple[Way, ...]:
+        wishes = wishes_of(model, settings, on_cpu=not machine.devices)
+        if facts is None or not is_readable(facts):
+            return (unplanned(settings, model.weights_size, machine),)
+        try:
+            return vllm_ways(facts, settings, wishes, machine)
+        except DoesNotFit as error:
+            raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
 
     def forget_costs(self) -> None:
         """Something was measured anew. What is asked on every request must not ask the disk."""

@@ -1,5 +1,6 @@
 """What a machine has to run models on, at one moment. Sizes in bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -31,10 +32,16 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The GPUs that engines can use, by a look that began at `since` (time.monotonic)."""
+    """The GPUs that each engine can use, by a look that began at `since` (time.monotonic)."""
 
-    devices: tuple[Device, ...]
+    by_engine: Mapping[str, tuple[Device, ...]]
     since: float
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Each GPU once, however many engines can use it under this id."""
+        found = {device.id: device for devices in self.by_engine.values() for device in devices}
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

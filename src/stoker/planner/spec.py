@@ -82,6 +82,8 @@ class RunSettings:
     gpu_memory_utilization: float | None = None
     offload: Offload | None = None
     """Not set by `configure`, but by the plan; None where the engine sees no GPU."""
+    cache_bytes: int | None = None
+    """For keys and values, on each device; by the plan too, for engines that must be told."""
 
 
 @dataclass(frozen=True, slots=True)

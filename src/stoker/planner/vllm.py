@@ -1,10 +1,12 @@
-"""How much of a GPU vLLM is given.
+"""How much memory vLLM is given. Pure.
 
-vLLM takes a share of the GPU's total memory when it starts (`--gpu-memory-utilization`), puts the
+vLLM takes a share of a GPU's total memory when it starts (`--gpu-memory-utilization`), puts the
 weights and the activations of one batch into it and fills the rest with keys and values. So the
-share is chosen so that the rest holds what is wanted, and checked against what is free first.
+share is chosen so that the rest holds what is wanted, and checked against what is free first. On a
+CPU the cache alone is told (`--kv-cache-memory-bytes`), and the rest comes on top of it.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,7 @@ from stoker.base.errors import DoesNotFit
 from stoker.base.units import binary_size
 from stoker.formats.facts import LayerFacts, ModelFacts
 from stoker.planner.devices import Device
+from stoker.planner.fit import MIN_CONTEXT
 
 WEIGHTS_FACTOR: Final = 1.2
 """Weights as loaded, padded and repacked, to those of the files; GPUStack plans with the same."""
@@ -24,51 +27,131 @@ DTYPE_BYTES: Final = 2
 _BLOCK: Final = 16
 """Tokens vLLM allocates at a time."""
 
+REQUESTS: Final = 4
+"""Conversations of full length that the cache has room for; of shorter ones more."""
+_MIB: Final = 1024 * 1024
+CPU_CACHE_MIN: Final = 256 * _MIB
+CPU_PROCESSES: Final = 1536 * _MIB
+"""Bytes of its three processes on a CPU, without weights and cache: 1.5 GB were measured."""
+GPU_PROCESSES: Final = 3072 * _MIB
+"""Bytes of host memory beside a GPU: CUDA's libraries in each process. Not measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VllmPlan:
-    """Sizes in bytes, of one GPU of `gpus`; `context` in tokens."""
+    """Sizes in bytes, of one GPU of `gpus`, or of the host on a CPU; `context` in tokens.
+
+    `utilization` is 0 on a CPU.
+    """
 
     utilization: float
     context: int
     weights: int
     cache: int
     total: int
+    requests: int = 1
 
 
-def cache_per_token(facts: ModelFacts) -> int:
+def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES) -> int:
     """Bytes of keys and values of one token in all layers, on all GPUs together."""
-    return sum(_row(layer) for layer in facts.layers) * DTYPE_BYTES
+    if not facts.causal:
+        return 0  # an encoder sees all tokens at once
+    return sum(_row(layer) for layer in facts.layers) * element
+
+
+def cache_for(facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES) -> int:
+    """Bytes that hold so many conversations of so many tokens, in vLLM's blocks."""
+    return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element)
 
 
 def plan_vllm(
     facts: ModelFacts, device: Device, *, context: int | None = None, requests: int = 1,
-    gpus: int = 1,
+    gpus: int = 1, element: int = DTYPE_BYTES, cache: int | None = None,
 ) -> VllmPlan:  # fmt: skip
-    """Room for `requests` conversations of full length. Raises DoesNotFit."""
-    tokens = context or facts.context_size or 4096
+    """Room for `requests` conversations of full length, or for `cache` bytes on each GPU.
+
+    Raises DoesNotFit.
+    """
+    tokens = context or facts.context_size or MIN_CONTEXT
     weights = int(facts.weights_size * WEIGHTS_FACTOR) // gpus
-    blocks = -(-tokens // _BLOCK)
-    cache = blocks * _BLOCK * requests * cache_per_token(facts) // gpus
+    if cache is None:
+        cache = cache_for(facts, tokens, requests, element) // gpus
     need = weights + cache + OVERHEAD
     limit = min(int(device.total * MAX_UTILIZATION), device.free)
     if need > limit:
-        room = limit - weights - OVERHEAD
-        per_token = max(cache_per_token(facts) * requests // gpus, 1)
-        fitting = max(room // per_token // _BLOCK * _BLOCK, 0)
-        raise DoesNotFit(
-            f"vLLM needs {binary_size(need)} of {device.id}, where {binary_size(limit)} can be"
-            f" used: {binary_size(need - limit)} are missing",
-            hint=f"it would fit with --context-size {fitting}"
-            if fitting
-            else "take a smaller or quantized version of the model",
-        )
+        per_token = max(cache_per_token(facts, element) * requests // gpus, 1)
+        raise _refusal(need, limit, device.id, (limit - weights - OVERHEAD) // per_token)
     return VllmPlan(
         utilization=min(-(-need * 100 // device.total) / 100, MAX_UTILIZATION),
         context=tokens,
         weights=weights,
         cache=cache,
         total=need,
+        requests=requests,
+    )
+
+
+def plan_vllm_on_cpu(
+    facts: ModelFacts, free: int, *, context: int | None = None, requests: int = 1,
+    element: int = DTYPE_BYTES, cache: int | None = None,
+) -> VllmPlan:  # fmt: skip
+    """The same in `free` bytes of host memory. Raises DoesNotFit."""
+    tokens = context or facts.context_size or MIN_CONTEXT
+    if cache is None:
+        cache = -(-cache_for(facts, tokens, requests, element) // _MIB) * _MIB
+        cache = max(cache, CPU_CACHE_MIN)
+    need = facts.weights_size + cache + CPU_PROCESSES
+    if need > free:
+        per_token = max(cache_per_token(facts, element) * requests, 1)
+        room = (free - facts.weights_size - CPU_PROCESSES) // _MIB * _MIB
+        fitting = room // per_token if room >= CPU_CACHE_MIN else 0
+        raise _refusal(need, free, "the host", fitting)
+    return VllmPlan(
+        utilization=0.0,
+        context=tokens,
+        weights=facts.weights_size,
+        cache=cache,
+        total=need,
+        requests=requests,
+    )
+
+
+def widest(
+    facts: ModelFacts, context: int | None, plan: Callable[[int, int], VllmPlan]
+) -> Iterator[VllmPlan]:
+    """The longest context that `plan` has room for, for the most conversations first.
+
+    `context` is the one asked for; None for the model's own, halved down to MIN_CONTEXT where that
+    does not fit. Raises the DoesNotFit of the shortest one.
+    """
+    tokens = context or facts.context_size or MIN_CONTEXT
+    while True:
+        found = list(_fitting(tokens, plan))
+        if found:
+            yield from found
+            return
+        if context or tokens <= MIN_CONTEXT:
+            plan(tokens, 1)  # raises
+            return
+        tokens = max(tokens // 2, MIN_CONTEXT)
+
+
+def _fitting(tokens: int, plan: Callable[[int, int], VllmPlan]) -> Iterator[VllmPlan]:
+    for requests in (REQUESTS, 1):
+        try:
+            yield plan(tokens, requests)
+        except DoesNotFit:
+            continue
+
+
+def _refusal(need: int, limit: int, where: str, tokens: int) -> DoesNotFit:
+    fitting = max(tokens // _BLOCK * _BLOCK, 0)
+    return DoesNotFit(
+        f"vLLM needs {binary_size(need)} of {where}, where {binary_size(max(limit, 0))} can be"
+        f" used: {binary_size(need - limit)} are missing",
+        hint=f"it would fit with --context-size {fitting}"
+        if fitting
+        else "take a smaller or quantized version of the model",
     )
 
 

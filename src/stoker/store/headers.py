@@ -13,7 +13,9 @@ from stoker.formats import (
     Parser,
     SafetensorsHeader,
     facts_of_gguf,
+    facts_of_safetensors,
     gguf_header,
+    parse_hfconfig,
     run,
 )
 from stoker.formats import safetensors as st
@@ -48,6 +50,14 @@ def gguf_facts(*paths: Path) -> ModelFacts:
         return facts_of_gguf(*headers)
     except ParseError as error:
         raise ParseError(f"{paths[0]}: {error.message}", hint=error.hint) from error
+
+
+def directory_facts(folder: Path) -> ModelFacts:
+    """What the safetensors and the config.json of a directory are. Raises as `read_gguf`."""
+    headers = [read_safetensors(path) for path in sorted(folder.glob("*.safetensors"))]
+    config = folder / "config.json"
+    shape = parse_hfconfig(config.read_bytes()) if config.is_file() else None
+    return facts_of_safetensors(headers, shape)
 
 
 def check_file(path: Path, what: str = "file") -> os.stat_result:

@@ -16,6 +16,7 @@ _WIDTH: Final = 40
 _FILLS: Final = {"weights": "█", "cache": "▓", "compute": "▒", "compute and projector": "▒"}
 _OTHER: Final = "░"
 _TAKEN: Final = "·"
+_VLLM: Final = "vllm"
 
 
 class Options(cli.Options):
@@ -61,7 +62,7 @@ def lines(plan: Plan) -> Iterator[str]:
         return
     yield f"{plan.model} takes {binary_size(plan.total)} with {plan.engine}"
     yield from _download(plan)
-    yield f"  context   {plan.context} tokens, shared by up to {plan.slots} requests"
+    yield f"  context   {plan.context} tokens, {_shared(plan)}"
     where = "all on the CPU"
     if plan.gpu_layers == plan.layers:
         where = "all on GPUs"
@@ -72,10 +73,22 @@ def lines(plan: Plan) -> Iterator[str]:
         rate = _rate(plan.tokens_per_second)
         yield f"  speed     about {rate} tokens/s, by how fast one core reads memory"
     if not plan.exact:
-        yield "  note      compute buffers of this architecture are approximated"
+        yield f"  note      {_note(plan)}"
     for device in plan.devices:
         yield ""
         yield from _device(device)
+
+
+def _shared(plan: Plan) -> str:
+    if plan.engine == _VLLM:
+        return f"with room for {plan.slots} requests of that length"
+    return f"shared by up to {plan.slots} requests"
+
+
+def _note(plan: Plan) -> str:
+    if plan.engine == _VLLM:
+        return "what vLLM takes beside weights and cache is a rule of thumb"
+    return "compute buffers of this architecture are approximated"
 
 
 def _fits_disk(plan: Plan) -> bool:

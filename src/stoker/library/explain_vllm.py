@@ -1,0 +1,70 @@
+"""A plan of vLLM for people and programs: what goes where, how large. Pure."""
+
+from collections.abc import Iterator
+
+from stoker.base.errors import DoesNotFit
+from stoker.engines.vllm import NAME
+from stoker.engines.vllm_options import wishes_of
+from stoker.formats import ModelFacts
+from stoker.library.vllm_ways import is_readable, vllm_ways
+from stoker.planner.devices import HOST, Snapshot
+from stoker.planner.spec import ModelSpec, RunSettings, Way
+from stoker.planner.vllm import WEIGHTS_FACTOR, cache_for
+from stoker.wire.plan import Plan, PlanDevice, PlanPart
+
+
+def vllm_plan(
+    model: ModelSpec, facts: ModelFacts, settings: RunSettings, machine: Snapshot
+) -> Plan:
+    """Where vLLM would put this model. Raises InvalidSetting."""
+    on_cpu = not machine.devices
+    wishes = wishes_of(model, settings, on_cpu=on_cpu)
+    if not is_readable(facts):
+        problem = "its config.json does not tell its shape: what vLLM takes cannot be said before"
+        return Plan(model.name, NAME, fits=False, problem=problem)
+    try:
+        way = vllm_ways(facts, settings, wishes, machine)[0]
+    except DoesNotFit as error:
+        return Plan(model.name, NAME, fits=False, problem=error.message, hint=error.hint or "")
+    context = wishes.context or way.settings.context_size or 0
+    whole = cache_for(facts, context, 1, wishes.element) // wishes.split
+    cache = way.settings.cache_bytes or wishes.cache or 0
+    devices = [*_gpus(facts, way, machine, wishes.split, cache), _host(facts, way, machine, cache)]
+    return Plan(
+        model.name,
+        NAME,
+        fits=True,
+        context=context,
+        slots=max(cache // whole, 1) if whole else 0,
+        layers=len(facts.layers),
+        gpu_layers=0 if on_cpu else len(facts.layers),
+        total=sum(device.bytes for device in devices),
+        devices=devices,
+    )
+
+
+def _gpus(
+    facts: ModelFacts, way: Way, machine: Snapshot, split: int, cache: int
+) -> Iterator[PlanDevice]:
+    for device in machine.devices:
+        size = way.cost.devices.get(device.id)
+        if size is None:
+            continue
+        weights = int(facts.weights_size * WEIGHTS_FACTOR) // split
+        parts = _parts(size, ("weights", weights), ("cache", cache), rest="compute")
+        yield PlanDevice(
+            device.id, device.total, device.free, size,
+            name=device.name, layers=len(facts.layers), parts=parts,
+        )  # fmt: skip
+
+
+def _host(facts: ModelFacts, way: Way, machine: Snapshot, cache: int) -> PlanDevice:
+    size = way.cost.memory
+    known = () if way.cost.devices else (("weights", facts.weights_size), ("cache", cache))
+    parts = _parts(size, *known, rest="processes")
+    return PlanDevice(HOST, machine.host_total, machine.host_free, size, parts=parts)
+
+
+def _parts(total: int, *known: tuple[str, int], rest: str) -> list[PlanPart]:
+    left = total - sum(size for _, size in known)
+    return [PlanPart(name, size) for name, size in (*known, (rest, left)) if size > 0]

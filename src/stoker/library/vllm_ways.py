@@ -1,0 +1,135 @@
+"""How vLLM can run a model here: on which GPU or on the CPU, with how much cache. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from stoker.base.errors import DoesNotFit
+from stoker.engines.vllm_options import Wishes
+from stoker.formats import ModelFacts
+from stoker.planner.devices import Device, Snapshot
+from stoker.planner.fit import usable_host
+from stoker.planner.spec import Cost, Offload, RunSettings, Way
+from stoker.planner.vllm import (
+    CPU_PROCESSES,
+    GPU_PROCESSES,
+    MAX_UTILIZATION,
+    VllmPlan,
+    cache_per_token,
+    plan_vllm,
+    plan_vllm_on_cpu,
+    widest,
+)
+
+
+def vllm_ways(
+    facts: ModelFacts, settings: RunSettings, wishes: Wishes, machine: Snapshot
+) -> tuple[Way, ...]:
+    """Best first: with room for several conversations of full length, then for one.
+
+    On the GPUs that vLLM can use, else on the CPU. Raises DoesNotFit.
+    """
+    if not machine.devices:
+        return tuple(_on_cpu(facts, settings, wishes, machine))
+    found = [
+        way
+        for chosen in _choices(machine.devices, wishes.split * wishes.copies)
+        for way in _on_gpus(facts, settings, wishes, chosen)
+    ]
+    if not found:
+        # Says what is missing on the largest one.
+        list(widest(facts, wishes.context, partial(_plan, facts, wishes, machine.devices[0])))
+    return tuple(sorted(found, key=lambda way: way.rank))
+
+
+def unplanned(settings: RunSettings, weights: int, machine: Snapshot) -> Way:
+    """For a model whose shape cannot be read: a guess of what vLLM takes when it is left alone."""
+    if not machine.devices:
+        return Way(settings, Cost(2 * weights + CPU_PROCESSES))
+    device, share = machine.devices[0], settings.gpu_memory_utilization or MAX_UTILIZATION
+    chosen = replace(settings, gpu_memory_utilization=share, offload=_offload((device,), 0))
+    cost = Cost(GPU_PROCESSES, devices={device.id: int(share * device.total)})
+    return Way(chosen, cost, f"on {device.id}")
+
+
+def _choices(devices: Sequence[Device], count: int) -> Iterator[tuple[Device, ...]]:
+    """Each GPU for a model that needs one, else the largest ones together."""
+    if len(devices) < count:
+        raise DoesNotFit(
+            f"vLLM is to use {count} GPUs, and there are {len(devices)}",
+            hint="lower --tensor-parallel-size, --pipeline-parallel-size, --data-parallel-size",
+        )
+    ranked = sorted(devices, key=lambda device: (-device.total, device.id))
+    if count == 1:
+        yield from ((device,) for device in ranked)
+    else:
+        yield tuple(ranked[:count])
+
+
+def _on_gpus(
+    facts: ModelFacts, settings: RunSettings, wishes: Wishes, devices: tuple[Device, ...]
+) -> Iterator[Way]:
+    smallest = devices[-1]
+    names = " and ".join(device.id for device in devices)
+    offload = _offload(devices, len(facts.layers))
+    try:
+        plans = list(widest(facts, wishes.context, partial(_plan, facts, wishes, smallest)))
+    except DoesNotFit:
+        return
+    for rank, plan in enumerate(plans[: 1 if wishes.utilization else None]):
+        share = wishes.utilization or plan.utilization
+        size = int(share * smallest.total) if wishes.utilization else plan.total
+        yield Way(
+            replace(_told(settings, wishes, plan), gpu_memory_utilization=share, offload=offload),
+            Cost(GPU_PROCESSES, known=True, devices={device.id: size for device in devices}),
+            f"on {names}, {_words(plan)}",
+            rank,
+        )
+
+
+def _plan(
+    facts: ModelFacts, wishes: Wishes, device: Device, tokens: int, requests: int
+) -> VllmPlan:
+    return plan_vllm(
+        facts, device, context=tokens, requests=requests, gpus=wishes.split,
+        element=wishes.element, cache=wishes.cache,
+    )  # fmt: skip
+
+
+def _on_cpu(
+    facts: ModelFacts, settings: RunSettings, wishes: Wishes, machine: Snapshot
+) -> Iterator[Way]:
+    # On a CPU the share is one of the machine's memory, and all of it becomes cache.
+    cache = int(wishes.utilization * machine.host_total) if wishes.utilization else wishes.cache
+
+    def plan(tokens: int, requests: int) -> VllmPlan:
+        return plan_vllm_on_cpu(
+            facts, usable_host(machine), context=tokens, requests=requests,
+            element=wishes.element, cache=cache,
+        )  # fmt: skip
+
+    for rank, found in enumerate(widest(facts, wishes.context, plan)):
+        chosen = _told(settings, wishes, found)
+        yield Way(chosen, Cost(found.total, known=True), _words(found), rank)
+
+
+def _told(settings: RunSettings, wishes: Wishes, plan: VllmPlan) -> RunSettings:
+    if wishes.context is None:
+        settings = replace(settings, context_size=plan.context)
+    if wishes.utilization or not plan.cache:
+        return settings
+    return replace(settings, cache_bytes=plan.cache)
+
+
+def _words(plan: VllmPlan) -> str:
+    many = "s" if plan.requests > 1 else ""
+    return f"cache for {plan.requests} conversation{many} of {plan.context} tokens"
+
+
+def _offload(devices: tuple[Device, ...], layers: int) -> Offload:
+    return Offload(tuple((device.id, layers) for device in devices))
+
+
+def is_readable(facts: ModelFacts) -> bool:
+    """Whether its shape is known, so that its cache can be computed."""
+    return cache_per_token(facts) > 0 or not facts.causal
