@@ -326,7 +326,7 @@ def test_configure(stoker: Stoker, daemon: Stub) -> None:
 def test_configure_show(stoker: Stoker, daemon: Stub) -> None:
     entry = {"Backend": "llama.cpp", "Model": "m", "ModelID": ID, "Mode": "completion"}
     daemon.configurations.append({**entry, "Config": {"context-size": 8192}})
-    out = stoker("config", "show", "m").out
+    out = stoker("config", "show").out
     assert json.loads(out) == [{**entry, "Config": {"context-size": 8192}}]
     assert out.startswith('[\n  {\n    "Backend"')
 

@@ -11,8 +11,10 @@ from aiohttp import web
 from stoker.api.models import read_json
 from stoker.api.views import json_response, runner
 from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound
+from stoker.engines.llamacpp_options import ALL_CONTEXT
 from stoker.engines.spec import Engine
 from stoker.library import Library
+from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsKey, SettingsStore, run_settings
 from stoker.planner.spec import Mode
 from stoker.scheduler import RunnerKey, Scheduler
@@ -31,12 +33,14 @@ class EngineRoutes:
         settings: SettingsStore,
         engines: Mapping[str, Engine],
         store: Store,
+        planner: RunPlanner,
     ) -> None:
         self._scheduler = scheduler
         self._library = library
         self._settings = settings
         self._engines = engines
         self._store = store
+        self._planner = planner
 
     def routes(self) -> Iterator[web.AbstractRouteDef]:
         """The table."""
@@ -102,6 +106,10 @@ class EngineRoutes:
             raise Conflict(
                 "runner already active", hint="wait for its requests to end, then configure again"
             )
+        if asked.context_size == ALL_CONTEXT:
+            # All of it or nothing: whoever asks for it must hear now when it is too much.
+            spec = await self._library.resolve(model.name)
+            await self._planner.ways(engine.name, spec, mode, run_settings(config))
         if self._settings.put(SettingsKey(engine.name, model.id, mode), model.name, config):
             self._scheduler.unload(frozenset([key]))
         return web.Response(status=202)

@@ -12,13 +12,14 @@ from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response, native, removals, visible
-from stoker.base.errors import StokerError, UserError
+from stoker.base.errors import InvalidSetting, StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
 from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.oci.reference import parse_reference
+from stoker.planner.spec import Mode
 from stoker.wire import manage
 
 _T = TypeVar("_T")
@@ -107,3 +108,12 @@ def boolean(text: str | None) -> bool:
     if text is None:
         return False
     return text in ("", "1", "t", "T", "TRUE", "true", "True")
+
+
+def mode_of(text: str | None) -> Mode:
+    """Raises InvalidSetting."""
+    try:
+        return Mode(text or Mode.COMPLETION)
+    except ValueError as error:
+        known = ", ".join(mode.value for mode in Mode)
+        raise InvalidSetting(f"mode {text!r} is not one of {known}") from error

@@ -14,7 +14,7 @@ from stoker.api.health import Health
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.wire import manage, ollama, ollama_models
-from stoker.wire.config import Effective
+from stoker.wire.config import Effective, EffectiveModel
 from stoker.wire.requests import Recorded
 
 _TEXT: Final = {"type": "string"}
@@ -89,6 +89,7 @@ _PREFIX: Final = re.compile(r"^/engines(/\{engine\})?(?=/)")
 _ANSWERS: Final[Mapping[str, Any]] = {
     "GET /health": Health,
     "GET /config": dict[str, Effective],
+    "GET /engines/_configure/effective": EffectiveModel,
     "GET /version": manage.Version,
     "GET /engines/df": manage.DiskUsage,
     "POST /engines/unload": manage.Unloaded,

@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from stoker.api import doctor
+from stoker.api.models import mode_of
 from stoker.api.views import json_response
 from stoker.base.errors import (
     InvalidSetting,
@@ -73,7 +74,7 @@ class PlanRoutes:
 
     async def plan(self, request: web.Request) -> web.StreamResponse:
         """Where a model would go, with its settings or with `context-size`."""
-        mode = _mode(request.query.get("mode"))
+        mode = mode_of(request.query.get("mode"))
         model = await self._here(request)
         if model is None:
             return json_response(await self._before_pull(request, mode))
@@ -176,14 +177,6 @@ def _name(request: web.Request) -> str:
     if not name:
         raise UserError("which model? ?model= is missing")
     return name
-
-
-def _mode(text: str | None) -> Mode:
-    try:
-        return Mode(text or Mode.COMPLETION)
-    except ValueError as error:
-        known = ", ".join(mode.value for mode in Mode)
-        raise InvalidSetting(f"mode {text!r} is not one of {known}") from error
 
 
 def _whole(text: str) -> int:

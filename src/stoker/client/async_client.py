@@ -82,6 +82,7 @@ class AsyncClient:
     unload = _one(runners.unload)
     configure = _one(runners.configure)
     configurations = _one(runners.configurations)
+    effective = _one(runners.effective)
     requests = _one(runners.requests)
     follow_requests = _many(runners.follow_requests)
     logs = _many(runners.logs)

@@ -28,6 +28,7 @@ from stoker.api import (
 from stoker.api.admission import Admission
 from stoker.api.audit import Audit
 from stoker.api.config import ConfigRoutes
+from stoker.api.effective import EffectiveRoutes
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
 from stoker.api.openapi import DocsRoutes
@@ -220,6 +221,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     settings=settings,
                     engines=engines,
                     store=store,
+                    planner=planner,
                 ),
                 InferenceRoutes(gateway, library),
                 AnthropicRoutes(gateway),
@@ -260,6 +262,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 MetricsRoutes(metrics, scheduler, upstreams),
                 recorder,
                 ConfigRoutes(config),
+                EffectiveRoutes(
+                    library=library,
+                    planner=planner,
+                    scheduler=scheduler,
+                    engines=engines,
+                    upstreams=upstreams,
+                ),
                 DocsRoutes(),
                 LogRoutes(
                     paths.logs / SERVICE_LOG,

@@ -19,6 +19,9 @@ from stoker.planner.spec import Mode, ModelSpec, Offload, RunSettings
 DEFAULT_CONTEXT: Final = 8192
 """Tokens when nobody asked for more: a model trained for 128k would take gigabytes of KV cache."""
 
+ALL_CONTEXT: Final = -1
+"""Somebody's wish for all that the model was trained for; never for less."""
+
 MAX_CONTEXT: Final = 16 * 1024 * 1024
 """Tokens. No model is trained for more, and llama.cpp works for minutes on such a number."""
 
@@ -99,6 +102,16 @@ def options_of(model: ModelSpec, mode: Mode, settings: RunSettings) -> Options:
     return _with_flags(options, engine_flags(settings.runtime_flags, engine=NAME))
 
 
+def settled(settings: RunSettings, trained: int | None) -> RunSettings:
+    """With the number of tokens where all of the context was asked for; `trained` may be unknown.
+
+    Only a number can be refused: where the context is open, a plan takes what fits.
+    """
+    if settings.context_size != ALL_CONTEXT or not trained:
+        return settings
+    return replace(settings, context_size=trained)
+
+
 def policy_of(settings: RunSettings) -> GpuPolicy:
     """Whether GPUs may be used, by the flag that says how many layers go there."""
     policy = GpuPolicy.PREFERRED
@@ -131,7 +144,16 @@ def offload_arguments(offload: Offload | None) -> list[str]:
     return arguments
 
 
+def set_by_flags(settings: RunSettings) -> frozenset[str]:
+    """The fields of Options that the user's flags decide."""
+    return frozenset(_changes(engine_flags(settings.runtime_flags, engine=NAME)))
+
+
 def _with_flags(options: Options, flags: Sequence[str]) -> Options:
+    return replace(options, **_changes(flags))  # type: ignore[arg-type]  # keyed by the tables
+
+
+def _changes(flags: Sequence[str]) -> dict[str, object]:
     changes: dict[str, object] = {}
     for flag, value in pairwise([*flags, ""]):
         if flag in _SWITCHES:
@@ -152,7 +174,7 @@ def _with_flags(options: Options, flags: Sequence[str]) -> Options:
     if "slots" in changes:
         # llama.cpp shares one cache only when the number of slots is left to it, or when told to.
         changes.setdefault("unified", False)
-    return replace(options, **changes)  # type: ignore[arg-type]  # keyed by the tables above
+    return changes
 
 
 def _number(field: str, value: int) -> dict[str, object]:

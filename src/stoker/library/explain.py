@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, policy_of
+from stoker.engines.llamacpp_options import options_of, policy_of, settled
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.vllm import NAME as VLLM
 from stoker.formats import ModelFacts
@@ -50,6 +50,7 @@ class Planning:
         if facts is None or model.format is not Format.GGUF:
             problem = "its header cannot be read, so that there is nothing to plan it with"
             return Plan(model.name, "", fits=False, problem=problem)
+        settings = settled(settings, facts.context_size)
         options = options_of(model, mode, settings)
         machine = await self.machine(LLAMACPP)
         try:

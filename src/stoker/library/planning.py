@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, planned, policy_of
+from stoker.engines.llamacpp_options import options_of, planned, policy_of, settled
 from stoker.engines.vllm import NAME as VLLM
 from stoker.engines.vllm_options import wishes_of
 from stoker.formats import ModelFacts
@@ -71,6 +71,7 @@ class RunPlanner:
         if facts is None:
             guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
             return (Way(settings, Cost(guess)),)
+        settings = settled(settings, facts.context_size)
         options = options_of(model, mode, settings)
         policy = policy_of(settings)
         rungs = await self._placed((model.id, options, policy, machine), model, facts)

@@ -172,6 +172,7 @@ class Scheduler:
                 build=self._build(runner.request.engine),
                 age=self._supervisor.age(runner.generation, now),
                 socket=instance.socket if instance else None,
+                settings=runner.way.settings,
                 read=self._supervisor.read(runner.generation),
             )
             for key, runner in self._core.runners.items()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from stoker.planner.spec import RunSettings
 from stoker.scheduler.events import RunnerKey, RunnerState
 
 
@@ -14,7 +15,8 @@ class RunnerStatus:
     of `devices` in bytes. `placed`: where its parts are, for people.
 
     `age`: seconds since its start was decided. `socket`: where its engine answers, once it does.
-    `read`: the share of the model's files the engine has taken in, 0 to 1, where that is known.
+    `settings`: what it was started with. `read`: the share of the model's files the engine has
+    taken in, 0 to 1, where that is known.
     """
 
     key: RunnerKey
@@ -30,5 +32,6 @@ class RunnerStatus:
     age: float = 0.0
     read: float | None = None
     socket: Path | None = None
+    settings: RunSettings = field(default_factory=RunSettings)
     devices: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     placed: str = ""

@@ -1,13 +1,16 @@
 """`configure`: what a model runs with from now on, and `configure show`."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
+from stoker.base.units import binary_size
 from stoker.cli import parser as cli
-from stoker.cli.errors import UsageError, doing
-from stoker.cli.output import put_json
+from stoker.cli.errors import UsageError, doing, printable
+from stoker.cli.output import put, put_json, table
 from stoker.cli.session import Session
+from stoker.wire.config import EffectiveModel
 from stoker.wire.manage import Configure, LlamaCppSettings, Speculative, VllmSettings
 
 KV_TYPES: Final = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
@@ -34,11 +37,17 @@ class Options(cli.Options):
     parallel: int | None
     kv_type: str
     gpu: str
+    json: bool
 
 
 def arguments(parser: cli.Parser) -> None:
     flag = parser.flag
-    flag("--context-size", kind=int, value="N", help="tokens; -1 for what the model can do")
+    flag(
+        "--context-size",
+        kind=int,
+        value="N",
+        help="tokens; -1 for all it was trained for",
+    )
     flag("--mode", default="", choices=MODES, value="MODE", help=", ".join(MODES))
     flag("--keep-alive", value="TIME", help="how long it stays loaded: 5m, 1h, 0, -1 (for ever)")
     parser.switch("--pin", help="keep it loaded, whatever else wants the memory")
@@ -74,19 +83,19 @@ def arguments(parser: cli.Parser) -> None:
         help="vLLM: overrides for the model's config.json",
     )
     flag("--gpu-memory-utilization", kind=float, value="X", help="vLLM: share of the GPU, 0 to 1")
+    parser.switch("--json", help="with show: print what the API says")
     parser.epilog = (
         "All settings are replaced; flags after -- go to the engine as they are:\n"
         f"  {parser.program} configure smollm2 --context-size 8192 -- --temp 0.1\n"
-        f"  {parser.program} configure show smollm2"
+        f"  {parser.program} configure show smollm2\n"
+        "`show` tells who decided each value and asks the running engine whether it is so;\n"
+        "without a model it prints what was configured for all of them."
     )
 
 
 def run(options: Options, session: Session) -> int:
     if options.words[:1] == ["show"]:
-        name = options.words[1] if len(options.words) > 1 else ""
-        with doing("Failed to show the configuration"):
-            put_json(session.client().configurations(name), indent=2)
-        return 0
+        return _show(options, session)
     count = len(options.words)
     if count != 1:
         got = (
@@ -98,6 +107,52 @@ def run(options: Options, session: Session) -> int:
     with doing("Failed to configure the model"):
         session.client().configure(settings(options))
     return 0
+
+
+def _show(options: Options, session: Session) -> int:
+    with doing("Failed to show the configuration"):
+        if not options.words[1:]:
+            put_json(session.client().configurations(), indent=2)
+            return 0
+        shown = session.client().effective(options.words[1], mode=options.mode)
+    if options.json:
+        put_json(shown, indent=2)
+    else:
+        put(printable("\n".join(lines(shown))) + "\n")
+    return 1 if shown.problem else 0
+
+
+def lines(shown: EffectiveModel) -> Iterator[str]:
+    """Settings with their origins, then the running engine's own word."""
+    yield f"{shown.model} on {shown.backend}, mode {shown.mode}"
+    if shown.problem:
+        yield f"cannot be loaded: {shown.problem}"
+        if shown.hint:
+            yield f"hint: {shown.hint}"
+    rows = [[name, _text(name, one.value), one.origin] for name, one in shown.settings.items()]
+    yield table(("SETTING", "VALUE", "ORIGIN"), rows).rstrip("\n")
+    running = shown.running
+    if running is None:
+        yield "not loaded: this is what it would be loaded with"
+        return
+    pid = f", process {running.pid}" if running.pid else ""
+    yield f"{running.state}{pid}, {running.build}"
+    for name, value in running.says.items():
+        yield f"  its engine says  {name} {value}"
+    for problem in (*running.differs, *filter(None, [running.problem])):
+        yield f"  but  {problem}"
+
+
+def _text(name: str, value: object) -> str:
+    if name == "keep-alive":
+        return "for ever" if value is None else f"{value:g} s"
+    if name == "cache-ram" and isinstance(value, int):
+        return binary_size(value)
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def settings(options: Options) -> Configure:

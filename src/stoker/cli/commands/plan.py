@@ -26,7 +26,7 @@ class Options(cli.Options):
 
 
 def arguments(parser: cli.Parser) -> None:
-    parser.flag("--context-size", kind=int, value="N", help="tokens; -1 for the most that fits")
+    parser.flag("--context-size", kind=int, value="N", help="tokens; -1 for all it was trained for")
     parser.flag("--mode", default="", value="MODE", help="completion, embedding or reranking")
     parser.switch("--json", help="print what the API says")
     parser.epilog = (

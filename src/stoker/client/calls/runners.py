@@ -19,7 +19,7 @@ from stoker.client.call import (
 )
 from stoker.client.calls.names import engine_route
 from stoker.client.chat import ChatRequest
-from stoker.wire.config import Effective
+from stoker.wire.config import Effective, EffectiveModel
 from stoker.wire.manage import (
     Configure,
     Configured,
@@ -86,6 +86,12 @@ def configure(settings: Configure, *, backend: str = "") -> Call[None]:
 def configurations(model: str = "") -> Call[list[Configured]]:
     """What `configure` set, for one model or for all."""
     return get("/engines/_configure", list[Configured], {"model": model})
+
+
+def effective(model: str, *, mode: str = "", backend: str = "") -> Call[EffectiveModel]:
+    """What a model runs with, who decided each value, and what its running engine says."""
+    query = {"model": model, "mode": mode, "backend": backend}
+    return get("/engines/_configure/effective", EffectiveModel, query)
 
 
 def requests(model: str = "") -> Call[list[Recorded]]:
