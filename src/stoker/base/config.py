@@ -32,6 +32,7 @@ class Config:
     `allowed_origins` and `allowed_hosts`: web pages that may talk to the daemon, and names it goes
     by, beside local ones. `record_requests`: keep the last prompts and answers for debugging.
     `require_keys`: None for: when other machines may connect, or there are keys.
+    `tls`: `auto` makes a certificate, `tls_cert` and `tls_key` name files of one's own.
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
     be.
@@ -51,6 +52,9 @@ class Config:
     confine_engines: bool
     """Off only for who says so: engines may then read and write what the user may."""
     require_keys: bool | None
+    tls: str
+    tls_cert: str
+    tls_key: str
     max_connections: int
     max_connections_per_client: int
     header_timeout: float
@@ -82,6 +86,9 @@ _KEYS: Final = (
     _Key("confine_engines", True, values.as_switch, ("STOKER_CONFINE_ENGINES",)),
     _Key("record_requests", False, values.as_switch, ("STOKER_RECORD_REQUESTS",)),
     _Key("require_keys", None, values.as_opinion, ("STOKER_REQUIRE_KEYS",)),
+    _Key("tls", "off", values.as_tls, ("STOKER_TLS",)),
+    _Key("tls_cert", "", values.as_text, ("STOKER_TLS_CERT", "MODEL_RUNNER_TLS_CERT")),
+    _Key("tls_key", "", values.as_text, ("STOKER_TLS_KEY", "MODEL_RUNNER_TLS_KEY")),
     _Key("allowed_hosts", (), values.as_list, ("STOKER_ALLOWED_HOSTS",)),
     _Key("max_connections", 0, values.as_count, ("STOKER_MAX_CONNECTIONS",)),
     _Key(

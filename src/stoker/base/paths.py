@@ -59,6 +59,11 @@ class Paths:
         return self.logs / "audit.jsonl"
 
     @property
+    def tls(self) -> Path:
+        """Certificates made here: `ca.pem` is what clients trust."""
+        return self.data / "tls"
+
+    @property
     def keys(self) -> Path:
         """API keys, as hashes."""
         return self.data / "keys.json"

@@ -49,6 +49,13 @@ def as_form(value: object) -> str:
     return form
 
 
+def as_tls(value: object) -> str:
+    mode = as_text(value).lower()
+    if mode not in ("auto", "off"):
+        raise ValueError("auto or off; a certificate of your own is given by --tls-cert")
+    return mode
+
+
 def as_bytes(value: object) -> int:
     count = as_whole(value)
     if count < 0:

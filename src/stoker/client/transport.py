@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from stoker import __version__
 from stoker.base.errors import InvalidSetting, ParseError, Unreachable
+from stoker.base.paths import paths_of
 from stoker.client import failures
 from stoker.client.call import MAX_ANSWER, Request
 from stoker.client.endpoint import CONNECT_TIMEOUT, Endpoint
@@ -149,6 +150,10 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
             else (f"{endpoint.origin}, authority {endpoint.ca_cert}")
         )
         raise InvalidSetting(f"{said}: {error}") from error
+    own = paths_of().tls / "ca.pem"
+    if not variable and own.exists():
+        # A daemon of this very user made it, and nobody else has its key.
+        context.load_verify_locations(cafile=own)
     if endpoint.skip_verify or os.environ.get("MODEL_RUNNER_TLS_SKIP_VERIFY") == "true":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

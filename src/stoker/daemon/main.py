@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import ssl
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -24,6 +25,7 @@ from stoker.daemon.lifecycle import (
     until_signalled,
 )
 from stoker.daemon.serving import Listener, serving
+from stoker.daemon.tls import tls_context
 from stoker.observe.logs import set_up_logging
 
 logger = logging.getLogger("stoker.daemon")
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         set_up_logging(
             paths.logs, level=config.log_level, form=config.log_format, foreground=foreground
         )
-        _run(config, paths)
+        _run(config, paths, tls_context(config, paths))
     except StokerError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  # the daemon's own rim
         if error.hint:
@@ -66,38 +68,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log-format", help="text or json (default text)")
     for flag, value in (("--require-keys", True), ("--without-keys", False)):
         parser.add_argument(flag, dest="require_keys", action="store_const", const=value)
+    parser.add_argument("--tls", help="auto: encrypt with a certificate made here (default off)")
+    parser.add_argument("--tls-cert", help="encrypt with this certificate, a PEM file")
+    parser.add_argument("--tls-key", help="its key, a PEM file (default: in the same file)")
     parser.add_argument(
         "--background", action="store_true", default=None, help="log to the file only"
     )
     return parser
 
 
-def _run(config: Config, paths: Paths) -> None:
-    address = f"http://{config.host}:{config.port}"
+def _run(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
+    address = f"{'https' if tls else 'http'}://{config.host}:{config.port}"
     socket, models = str(paths.socket), str(paths.models)
     running = Running(os.getpid(), address, socket, stoker.__version__, models)
     with single_instance(paths.daemon_lock, running):
         try:
             import uvloop  # noqa: PLC0415  # absent on platforms it does not support
         except ImportError:
-            asyncio.run(_serve(config, paths))
+            asyncio.run(_serve(config, paths, tls))
         else:
-            uvloop.run(_serve(config, paths))
+            uvloop.run(_serve(config, paths, tls))
 
 
-async def _serve(config: Config, paths: Paths) -> None:
+async def _serve(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
     tcp = listen_tcp(config.host, config.port)
     unix = listen_unix(paths.socket)
     try:
         async with (
             compose(config, paths) as daemon,
-            serving(daemon.app, [Listener(tcp), Listener(unix)], _limits(config)),
+            serving(daemon.app, [Listener(tcp, tls), Listener(unix)], _limits(config)),
         ):
             logger.info(
-                "listening address=http://%s:%s socket=%s version=%s pid=%s",
-                config.host, config.port, paths.socket, stoker.__version__, os.getpid(),
+                "listening address=%s://%s:%s socket=%s version=%s pid=%s",
+                "https" if tls else "http", config.host, config.port,
+                paths.socket, stoker.__version__, os.getpid(),
             )  # fmt: skip
-            _warn(config, paths)
+            _warn(config, paths, tls)
             number = await until_signalled()
             logger.info("draining signal=%s", number)
             if not await daemon.scheduler.drain(_DRAIN_SECONDS):
@@ -116,13 +122,13 @@ def _limits(config: Config) -> ConnectionLimits:
     )
 
 
-def _warn(config: Config, paths: Paths) -> None:
+def _warn(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
     """Say what an operator may not have meant."""
     if config.require_keys is False:
         if not is_loopback(config.host):
             logger.warning("keys are switched off: whoever can connect may do everything")
         return
-    if not is_loopback(config.host):
-        logger.warning("not encrypted, keys included: anyone on the way can read along")
+    if not is_loopback(config.host) and tls is None:
+        logger.warning("not encrypted, keys neither: who is on the way can read along (--tls auto)")
     if (config.require_keys or not is_loopback(config.host)) and not KeyFile(paths.keys).read():
         logger.warning("no API key exists yet, hence nobody gets in: stoker key add NAME")

@@ -16,6 +16,9 @@ class Options(cli.Options):
     log_format: str | None
     require_keys: bool
     without_keys: bool
+    tls: str | None
+    tls_cert: str | None
+    tls_key: str | None
 
 
 def arguments(parser: cli.Parser) -> None:
@@ -27,6 +30,9 @@ def arguments(parser: cli.Parser) -> None:
     flag("--log-format", value="FORMAT", help="text or json (text)")
     parser.switch("--require-keys", help="ask for an API key here too, see 'stoker key'")
     parser.switch("--without-keys", help="let everybody do everything who can connect")
+    flag("--tls", value="MODE", help="auto: encrypt, with a certificate made here (off)")
+    flag("--tls-cert", value="FILE", help="encrypt with this certificate, PEM")
+    flag("--tls-key", value="FILE", help="its key, if that is in another file")
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
@@ -64,6 +70,9 @@ def run(options: Options, _session: Session) -> int:
         log_format=options.log_format,
         require_keys=options.require_keys,
         without_keys=options.without_keys,
+        tls=options.tls,
+        tls_cert=options.tls_cert,
+        tls_key=options.tls_key,
     )
     # The same process, so that a supervisor's signals and the terminal's Ctrl-C reach the daemon.
     argv = [sys.executable, "-P", "-m", "stoker.daemon", *flags]
