@@ -31,6 +31,7 @@ def _options() -> argparse.Namespace:
     start.add_argument("--die-by", help="write the lines and send itself this signal, as SIGKILL")
     start.add_argument("--hang", action="store_true", help="never listen")
     start.add_argument("--never-healthy", action="store_true", help="listen, answer 503 for ever")
+    start.add_argument("--chatty", action="store_true", help="write a line when asked for health")
     start.add_argument("--mute", action="store_true", help="accept connections, answer nothing")
     start.add_argument("--loading", type=float, default=0.0, help="answer 503 for so many seconds")
     start.add_argument("--reads", type=Path, help="half of this file, then load")
@@ -59,6 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.options.mute:
             time.sleep(600)
         if self.path == "/health":
+            if self.options.chatty:
+                sys.stderr.write("asked for health\n")
+                sys.stderr.flush()
             if self.options.never_healthy or time.monotonic() < self.healthy_at:
                 self._json(503, {"error": {"message": "Loading model", "code": 503}})
             else:

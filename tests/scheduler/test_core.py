@@ -382,12 +382,3 @@ def test_a_model_nobody_used_yet_is_not_evicted_at_once() -> None:
     assert driver.core.next_deadline(0) == 10
     driver.now = 10
     assert [type(e) for e in driver.tell(ev.TimePassed())] == [ev.Stop]
-
-
-def test_the_watchdog_sees_what_takes_long() -> None:
-    driver = Driver()
-    _, effects = driver.ask(request("a"))
-    driver.now = 700
-    assert driver.core.stuck_for(driver.now) == 700
-    driver.started(effects)
-    assert driver.core.stuck_for(driver.now) == 0

@@ -265,3 +265,17 @@ def test_more_than_the_gpu_has_is_refused_and_nothing_is_stopped(size: int) -> N
     message = refused(driver.ask(on("b", size))[1])
     assert "of G0, where 100.00B can be used" in message
     assert driver.core.ledger.used == {"G0": 60, HOST: 5}
+
+
+def test_host_memory_that_another_program_took_is_seen_before_the_load() -> None:
+    driver = Driver(budget=100)
+    ticket, (start,) = driver.ask(request("a", memory=60, known=True))
+    assert isinstance(start, ev.Start)
+    driver.room = 40
+    (stop,) = driver.tell(ev.AboutToLoad(start.request.key, start.generation))
+    assert isinstance(stop, ev.Stop)
+    assert "another program took 20.00B of the host" in stop.reason
+    (refusal,) = driver.tell(ev.Exited(stop.key, stop.generation))
+    assert isinstance(refusal, ev.Refuse)
+    assert refusal.ticket == ticket
+    assert "other programs hold 60.00B" in refusal.error.message

@@ -19,7 +19,8 @@ from stoker.library import Library
 from stoker.scheduler import RunnerState, RunnerStatus, Scheduler
 
 _STUCK: Final = 300.0
-"""Seconds of loading after which a load counts as stuck; reading 200 GB from a disk takes less."""
+"""Seconds without a sign of life after which a load or a stop counts as stuck. Engines write lines
+and read files all the time; the longest silence is compiling kernels, some minutes."""
 _ENGINE_WITHIN: Final = 5.0
 
 
@@ -70,11 +71,11 @@ class HealthRoutes:
 
     async def _state(self, runner: RunnerStatus) -> tuple[str, bool]:
         """One runner in a few words, and whether that is fine."""
-        if runner.state is RunnerState.LOADING:
-            stuck = runner.age > _STUCK
-            return f"{'stuck' if stuck else 'loading'} for {runner.age:.0f} s", not stuck
-        if runner.state is RunnerState.STOPPING or runner.socket is None:
-            return "stopping", True
+        if runner.state is not RunnerState.READY or runner.socket is None:
+            doing = "loading" if runner.state is RunnerState.LOADING else "stopping"
+            if runner.silent_for <= _STUCK:
+                return f"{doing} for {runner.age:.0f} s", True
+            return f"{doing}, and stuck: no sign of life for {runner.silent_for:.0f} s", False
         try:
             async with asyncio.timeout(_ENGINE_WITHIN):
                 async with self._upstreams.get(runner.socket, "/health") as answer:

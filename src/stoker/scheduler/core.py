@@ -121,11 +121,6 @@ class Core:
         # What is due already has been dealt with, or waits for something other than time.
         return min((t for t in times if now < t < FOREVER), default=None)
 
-    def stuck_for(self, now: float) -> float:
-        """Seconds that the longest start or stop takes by now; 0 when there is none."""
-        busy = (r.since for r in self.runners.values() if r.state is not RunnerState.READY)
-        return max((now - since for since in busy), default=0.0)
-
     @property
     def runners(self) -> Mapping[RunnerKey, Runner]:
         """All of them, oldest first."""

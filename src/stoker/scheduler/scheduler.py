@@ -22,6 +22,7 @@ from stoker.scheduler import events
 from stoker.scheduler.core import Core
 from stoker.scheduler.events import Effect, Event, RunnerKey, RunnerState, Ticket
 from stoker.scheduler.journal import Journal
+from stoker.scheduler.runner import Runner
 from stoker.scheduler.status import RunnerStatus
 from stoker.scheduler.supervisor import Supervisor
 
@@ -137,10 +138,6 @@ class Scheduler:
         """Bytes that all runners hold, by memory."""
         return self._core.ledger.used
 
-    def stuck_for(self) -> float:
-        """Seconds that the longest start or stop of a runner takes by now: for a watchdog."""
-        return self._core.stuck_for(self._clock())
-
     async def drain(self, within: float) -> bool:
         """Refuse new requests and wait for running ones, at most `within` seconds."""
         self._dispatch(events.DrainAsked())
@@ -154,28 +151,29 @@ class Scheduler:
     def status(self) -> tuple[RunnerStatus, ...]:
         """A snapshot of all runners, oldest first."""
         now = self._clock()
-        return tuple(
-            RunnerStatus(
-                key=key,
-                name=runner.request.model.name,
-                state=runner.state,
-                in_use=len(runner.holders),
-                waiting=self._core.waiting_for(key),
-                idle_for=now - runner.idle_since if runner.idle else None,
-                keep_alive=runner.keep_alive,
-                memory=runner.way.cost.memory,
-                devices=runner.way.cost.devices,
-                placed=runner.way.words,
-                pid=instance.pid
-                if (instance := self._supervisor.instance(runner.generation))
-                else None,
-                build=self._build(runner.request.engine),
-                age=self._supervisor.age(runner.generation, now),
-                socket=instance.socket if instance else None,
-                settings=runner.way.settings,
-                read=self._supervisor.read(runner.generation),
-            )
-            for key, runner in self._core.runners.items()
+        return tuple(self._status(runner, now) for runner in self._core.runners.values())
+
+    def _status(self, runner: Runner, now: float) -> RunnerStatus:
+        key, life = runner.request.key, self._supervisor.life(runner.generation)
+        ready = runner.state is RunnerState.READY
+        return RunnerStatus(
+            key=key,
+            name=runner.request.model.name,
+            state=runner.state,
+            in_use=len(runner.holders),
+            waiting=self._core.waiting_for(key),
+            idle_for=now - runner.idle_since if runner.idle else None,
+            keep_alive=runner.keep_alive,
+            memory=runner.way.cost.memory,
+            devices=runner.way.cost.devices,
+            placed=runner.way.words,
+            pid=life.instance.pid if life.instance else None,
+            build=self._build(key.engine),
+            age=now - life.began,
+            silent_for=0.0 if ready else now - life.sign,
+            socket=life.instance.socket if life.instance else None,
+            settings=runner.way.settings,
+            read=life.read,
         )
 
     def _build(self, engine: str) -> str:
@@ -220,7 +218,7 @@ class Scheduler:
         match effect:
             case events.Grant():
                 grant = self._grants.get(effect.ticket)
-                instance = self._supervisor.instance(effect.generation)
+                instance = self._supervisor.life(effect.generation).instance
                 if grant and instance and not grant.done():
                     name = self._core.runners[effect.key].request.model.name
                     grant.set_result(Lease(instance, name))

@@ -14,9 +14,10 @@ class RunnerStatus:
     """One runner now. `idle_for` in seconds, None while busy or loading; `memory` of the host and
     of `devices` in bytes. `placed`: where its parts are, for people.
 
-    `age`: seconds since its start was decided. `socket`: where its engine answers, once it does.
-    `settings`: what it was started with. `read`: the share of the model's files the engine has
-    taken in, 0 to 1, where that is known.
+    `age`: seconds since its start was decided. `silent_for`: while it loads or stops, seconds since
+    its last sign of life. `socket`: where its engine answers, once it does. `settings`: what it was
+    started with. `read`: the share of the model's files the engine has taken in, 0 to 1, where that
+    is known.
     """
 
     key: RunnerKey
@@ -30,6 +31,7 @@ class RunnerStatus:
     pid: int | None
     build: str
     age: float = 0.0
+    silent_for: float = 0.0
     read: float | None = None
     socket: Path | None = None
     settings: RunSettings = field(default_factory=RunSettings)

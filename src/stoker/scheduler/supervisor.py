@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,21 @@ from stoker.scheduler import events
 from stoker.scheduler.events import Generation, RunRequest, Start
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Life:
+    """One life of a runner, as others may look at it. Times of the scheduler's clock."""
+
+    task: asyncio.Task[StokerError | None]
+    began: float
+    """When its start was decided."""
+    sign: float
+    """The last sign of life on its way in or out: a line in its log, a part of its model read."""
+    read: float | None = None
+    """How much of its model has been read, 0 to 1; None where nobody can tell."""
+    instance: Instance | None = None
+    """Its process, while it answers."""
 
 
 class Supervisor:
@@ -45,10 +61,7 @@ class Supervisor:
         self._about_to_load = about_to_load
         self._report = report
         self._clock = clock
-        self._instances: dict[Generation, Instance] = {}
-        self._tasks: dict[Generation, asyncio.Task[StokerError | None]] = {}
-        self._began: dict[Generation, float] = {}
-        self._read: dict[Generation, float] = {}
+        self._lives: dict[Generation, Life] = {}
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -61,47 +74,41 @@ class Supervisor:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for task in self._tasks.values():
-            task.cancel()  # each one stops its engine on the way out
+        for generation in list(self._lives):
+            self.stop(generation)  # each one stops its engine on the way out
         await self._group.__aexit__(kind, error, traceback)
 
     def start(self, start: Start) -> None:
         """Begin a life; `report` hears Started, or why not, and of its end."""
-        self._began[start.generation] = self._clock()
+        now = self._clock()
         task = self._group.create_task(self._live(start), name=f"runner {start.generation}")
-        self._tasks[start.generation] = task
+        self._lives[start.generation] = Life(task, began=now, sign=now)
         # A callback and not a `finally`: a task cancelled before its first step runs no code.
         task.add_done_callback(lambda done: self._ended(start, done))
 
     def stop(self, generation: Generation) -> None:
         """End a life, also one that has not got ready yet."""
-        self._tasks[generation].cancel()
+        life = self._lives[generation]
+        life.sign = self._clock()
+        life.task.cancel()
 
-    def instance(self, generation: Generation) -> Instance | None:
-        """Its process, once it answers."""
-        return self._instances.get(generation)
-
-    def age(self, generation: Generation, now: float) -> float:
-        """Seconds since its start was decided."""
-        return now - self._began.get(generation, now)
-
-    def read(self, generation: Generation) -> float | None:
-        """How much of its model has been read, 0 to 1; None where nobody can tell."""
-        return self._read.get(generation)
+    def life(self, generation: Generation) -> Life:
+        """How this one goes. It must not have ended."""
+        return self._lives[generation]
 
     def _ended(self, start: Start, task: asyncio.Task[StokerError | None]) -> None:
-        del self._tasks[start.generation], self._began[start.generation]
-        self._read.pop(start.generation, None)
+        del self._lives[start.generation]
         error = None if task.cancelled() else task.result()
         life = start.request.key, start.generation
         self._report(events.LaunchFailed(*life, error) if error else events.Exited(*life))
 
     async def _live(self, start: Start) -> StokerError | None:
         """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
+        life = self._lives[start.generation]
         try:
             await self._about_to_load(start)
             await asyncio.sleep(0)  # if it was stopped there, this is where it ends
-            instance = await self._launch(start)
+            instance = await self._launch(start, life)
         except StokerError as error:
             logger.warning("launch failed model=%s: %s", start.request.model.name, error)
             return error
@@ -109,17 +116,17 @@ class Supervisor:
             # The rim of this task: a bug in one launch must not take the other runners down.
             logger.exception("launch failed model=%s", start.request.model.name)
             return _no_process(start, error)
-        self._instances[start.generation] = instance
+        life.instance = instance
         try:
             self._report(events.Started(start.request.key, start.generation))
             code = await instance.wait()
             logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
         finally:
-            del self._instances[start.generation]
+            life.instance = None
             await instance.stop()
         return None
 
-    async def _launch(self, start: Start) -> Instance:
+    async def _launch(self, start: Start, life: Life) -> Instance:
         request = start.request
         engine = self._engines[request.engine]
         socket = self._run_dir / f"{start.generation:08x}" / SOCKET
@@ -129,11 +136,13 @@ class Supervisor:
         buffers = BufferLog()
 
         def log(line: str) -> None:
+            life.sign = self._clock()
             buffers(line)
             self._engine_log(engine.name, name, line)
 
         def progress(share: float) -> None:
-            self._read[start.generation] = share
+            if share != life.read:
+                life.read, life.sign = share, self._clock()
 
         instance = await self._launcher.start(
             engine, command, label=name, log=log, progress=progress
