@@ -51,6 +51,16 @@ def test_registered_started_stopped_removed(
     again = stoker_process("install-runner", "--service")
     assert again.stdout.startswith(f"Stopped\nRunning at {url}\n"), again.stderr
     assert running(paths_of({"STOKER_HOME": str(home)})) != first
+    # A variable of this shell: the service sees no shell, so what it says is remembered.
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    named = {"MODEL_RUNNER_PORT": str(port), "STOKER_RECORD_REQUESTS": "1", "HF_TOKEN": "secret"}
+    moved = stoker_process("reinstall-runner", "--service", env=named)
+    assert moved.stdout.startswith(f"Stopped\nRunning at {url}\n"), moved.stderr
+    text = unit.read_text()
+    assert "STOKER_RECORD_REQUESTS=1" in text
+    assert "MODEL_RUNNER_PORT" not in text
+    assert "secret" not in text
     gone = stoker_process("uninstall-runner", "--service")
     assert gone.stdout == f"Removed {unit}\n", gone.stderr
     assert not unit.exists()

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from stoker.base import values
@@ -100,6 +101,8 @@ _KEYS: Final = (
     _Key("body_rate", 4096, values.as_rate, ("STOKER_BODY_RATE",)),
     _Key("gpu", "auto", values.as_gpu, ("STOKER_GPU",)),
 )
+VARIABLES: Final = MappingProxyType({key.name: key.variables for key in _KEYS})
+"""Setting name to the environment variables that set it, the last one winning."""
 
 
 def load_config(

@@ -7,9 +7,10 @@ from typing import Final
 
 import psutil
 
+from stoker.base.config import VARIABLES
 from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
-from stoker.base.remembered import read_remembered, remembering
+from stoker.base.remembered import KEYS, read_remembered, remembering
 from stoker.cli.errors import say
 from stoker.cli.output import put
 from stoker.cli.spinner import Spinner
@@ -71,6 +72,7 @@ def stop() -> None:
 def register(told: Mapping[str, object]) -> None:
     """Have the service manager start it, now and at each login. `told` is remembered.
 
+    So is what this shell's variables say of the same settings: the service will not see them.
     Raises UserError, Conflict, Unreachable; then nothing is registered.
     """
     endpoint = own_endpoint()
@@ -87,7 +89,7 @@ def register(told: Mapping[str, object]) -> None:
             service.forget()
             raise
 
-    _begin(told, begin)
+    _begin({**_by_variables(os.environ), **told}, begin)
     put(f"Registered as {service.manager.unit}\n")
     if advice := service.manager.advice:
         say(f"hint: {advice}")
@@ -107,6 +109,11 @@ def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:
     with remembering(paths_of().runner, told), Spinner("starting"):
         endpoint = begin()
     put(f"Running at {_address(endpoint)}\n")
+
+
+def _by_variables(environ: Mapping[str, str]) -> dict[str, object]:
+    named = ((key, environ.get(name)) for key in KEYS for name in VARIABLES[key])
+    return {key: value for key, value in named if value}
 
 
 def _check_same(told: Mapping[str, object]) -> None:

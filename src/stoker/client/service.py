@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from stoker.base.config import VARIABLES
 from stoker.base.errors import Conflict, StorageError, UserError
 from stoker.base.paths import paths_of
+from stoker.base.remembered import KEYS
 from stoker.client.autostart import DAEMON, absolute, await_daemon, log_file, start_daemon
 from stoker.client.endpoint import Endpoint
 from stoker.client.units import Job, Manager, Words, launchd, systemd
 
 _KEPT: Final = (
+    *(name for setting, names in VARIABLES.items() if setting not in KEYS for name in names),
     "STOKER_HOME", "MODELS_PATH", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
-    "XDG_STATE_HOME", "DOCKER_CONFIG", "HF_HOME", "LLAMA_SERVER_PATH", "DEFAULT_REGISTRY",
-    "DMR_ORIGINS", "STOKER_ALLOWED_HOSTS", "STOKER_TRUSTED_HOSTS", "PATH", "SSL_CERT_FILE",
+    "XDG_STATE_HOME", "DOCKER_CONFIG", "HF_HOME", "HF_ENDPOINT", "MODEL_RUNNER_REGISTRY_MIRRORS",
+    "STOKER_DOCKER_HUB", "STOKER_TRUSTED_HOSTS", "PATH", "SSL_CERT_FILE",
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
 )  # fmt: skip
 """What the service inherits of this shell: a service manager starts with next to nothing. No
-token is among them, because the file stays on the disk."""
+token is among them, because the file stays on the disk; and nothing that is remembered."""
 _PATIENCE: Final = 90.0
 
 
