@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ async def test_what_can_never_fit_is_refused_with_what_would(tmp_path: Path) -> 
     assert "--context-size" in (refused.value.hint or "")
 
 
+async def test_more_slots_than_memory_are_refused_with_how_many_would_fit(tmp_path: Path) -> None:
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    wanted = RunSettings(context_size=64, runtime_flags=("--parallel", "256"))
+    small = planner(tmp_path, budget=340 * MIB)
+    with pytest.raises(DoesNotFit, match="are missing") as refused:
+        await best(small, model, wanted)
+    assert refused.value.hint == "it would fit with --parallel 1"
+    await best(small, model, replace(wanted, runtime_flags=("--parallel", "1")))
+
+
 async def test_a_model_without_a_readable_header_is_guessed(tmp_path: Path) -> None:
     model = spec(bad_models(tmp_path)["garbage"])
     cost = (await best(planner(tmp_path), model, RunSettings())).cost
@@ -131,6 +142,9 @@ def test_absurd_contexts_are_refused_before_anything_starts() -> None:
     for wanted in (
         RunSettings(context_size=MAX_CONTEXT + 1),
         RunSettings(runtime_flags=("-c", "200000000")),
+        RunSettings(runtime_flags=("-c", "-7")),
+        RunSettings(runtime_flags=("--parallel", "257")),
+        RunSettings(runtime_flags=("-np=99999999999999999999",)),
     ):
         with pytest.raises(InvalidSetting, match="impossible"):
             engine.check_settings(wanted)

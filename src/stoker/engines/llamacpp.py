@@ -13,7 +13,7 @@ from stoker.engines.llamacpp_failures import diagnosis_of
 from stoker.engines.llamacpp_options import (
     CACHE_RAM,
     WHOLE_INPUT,
-    check_context,
+    check_sizes,
     context_of,
     offload_arguments,
 )
@@ -100,7 +100,7 @@ class LlamaCpp:
 
     def check_settings(self, settings: RunSettings) -> None:
         """Refuse settings that `command` would refuse. Raises InvalidSetting."""
-        check_context(settings)
+        check_sizes(settings)
         engine_flags(settings.runtime_flags, engine=self.name)
 
     @property

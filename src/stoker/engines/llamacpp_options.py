@@ -25,6 +25,9 @@ ALL_CONTEXT: Final = -1
 MAX_CONTEXT: Final = 16 * 1024 * 1024
 """Tokens. No model is trained for more, and llama.cpp works for minutes on such a number."""
 
+MAX_SLOTS: Final = 256
+"""LLAMA_MAX_SEQ; llama.cpp loads the whole model before it refuses more."""
+
 CACHE_RAM: Final = 256
 """MiB of prompts kept in host memory. llama.cpp's own default is 8192, for each model."""
 
@@ -75,10 +78,16 @@ def context_of(model: ModelSpec, settings: RunSettings) -> int:
     return min(model.context_size or DEFAULT_CONTEXT, DEFAULT_CONTEXT)
 
 
-def check_context(settings: RunSettings) -> None:
+def check_sizes(settings: RunSettings) -> None:
     """Refuse what no model can have. Raises InvalidSetting."""
-    wanted = (settings.context_size, *_contexts(engine_flags(settings.runtime_flags, engine=NAME)))
-    for context in wanted:
+    flags = engine_flags(settings.runtime_flags, engine=NAME)
+    for slots in _numbers(flags, "slots"):
+        if slots > MAX_SLOTS:
+            raise InvalidSetting(
+                f"{slots} requests at once are impossible: llama.cpp serves up to {MAX_SLOTS}",
+                hint=f"--parallel N with N up to {MAX_SLOTS}; more wait for their turn",
+            )
+    for context in (settings.context_size, *_numbers(flags, "context")):
         if context is not None and not -1 <= context <= MAX_CONTEXT:
             raise InvalidSetting(
                 f"context size {context} is impossible",
@@ -186,9 +195,9 @@ def _number(field: str, value: int) -> dict[str, object]:
     return {field: value} if value > 0 else {}
 
 
-def _contexts(flags: Sequence[str]) -> Iterator[int]:
+def _numbers(flags: Sequence[str], field: str) -> Iterator[int]:
     for flag, value in pairwise([*flags, ""]):
-        if _NUMBERS.get(flag) == "context" and _is_number(value):
+        if _NUMBERS.get(flag) == field and _is_number(value):
             yield int(value)
 
 

@@ -172,6 +172,10 @@ class _Search:
             if any(tried):
                 return f"it would fit with --context-size {context}"
             context //= 2
+        if options.slots > 1 and not required:
+            fewer = replace(options, slots=1, unified=True)
+            if any(_Search(self._facts, self._snapshot, ()).on_host(fewer)):
+                return "it would fit with --parallel 1"
         return "take a smaller or more quantized version of the model, or unload others"
 
     def _contexts(self, options: Options) -> Iterator[Options]:
