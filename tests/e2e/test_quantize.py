@@ -106,6 +106,28 @@ def test_rows_that_do_not_fit_are_told(daemon: Daemon, tmp_path: Path) -> None:
     assert daemon.cli("run", "me/mixed", "hello").stdout.strip()
 
 
+def test_progress_counts_the_source(program: Path, whole: Path, tmp_path: Path) -> None:
+    plan = plan_quantization(whole, "Q4_0")
+    counts: list[int] = []
+    assert quantize(program, plan, tmp_path / "out.gguf", done=counts.append) == ()
+    assert len(counts) > 10
+    # llama-quantize says two digits behind the point.
+    assert 0.9 < sum(counts) / plan.weights < 1.1
+    assert (tmp_path / "out.gguf").stat().st_size < whole.stat().st_size / 2
+
+
+def test_what_a_killed_process_left_goes_away(daemon: Daemon, whole: Path, program: Path) -> None:
+    del program
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    stale = daemon.home / "cache" / "quantize" / f"{ended.pid}-abc"
+    stale.mkdir(parents=True)
+    (stale / "big.gguf").write_bytes(b"x")
+    done = daemon.cli("package", "--gguf", str(whole), "--quantize", "Q4_1", "me/tiny:q41")
+    assert done.returncode == 0, done.stderr
+    assert left(daemon) == []
+
+
 def test_a_full_disk(program: Path, whole: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.gguf"
     target.symlink_to("/dev/full")

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.components.daemon import Daemon, run_cli, running_daemon
@@ -128,6 +129,29 @@ def test_refusals(daemon: Daemon, words: tuple[str, ...], said: str) -> None:
     assert done.returncode in (1, 2)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_preferred_stays_in_use(tmp_path: Path) -> None:
+    file, other = tmp_path / "vulkan.tar.gz", tmp_path / "other.tar.gz"
+    words = ("--from", str(file), "--digest", release_archive(file))
+    others = ("--from", str(other), "--digest", release_archive(other, folder="other"))
+    with running_daemon(tmp_path, STOKER_GPU="vulkan") as daemon:
+        assert install(daemon, *words, "--gpu", "vulkan").returncode == 0
+        done = install(daemon, *others)
+        assert done.stdout == (
+            "llama.cpp b4242 (release) installed; release-vulkan comes before it and stays in use"
+            " (to change that: stoker restart-runner --gpu none)\n"
+        ), done.stderr
+        assert builds(daemon) == [
+            ("b4242", "release-vulkan", True),
+            ("b4242", "release", False),
+        ]
+    with running_daemon(tmp_path, STOKER_GPU="none") as daemon:
+        assert builds(daemon)[0] == ("b4242", "release", True)
+        assert daemon.cli("run", "pilot", "hi").stdout.strip()
+        (engine,) = map(psutil.Process, daemon.engine_pids())
+        argv = engine.cmdline()
+        assert argv[argv.index("--device") + 1] == "none"
 
 
 def test_nobody_names_an_archive_through_the_network(daemon: Daemon, tmp_path: Path) -> None:

@@ -134,9 +134,11 @@ class RunnerRoutes:
         current = self._current(new.manifest.engine)
         if current is None or current.source == new.manifest.variant:
             return ""
+        made = {build.manifest.variant for build in self._workshop.builds(new.manifest.engine)}
+        way = f" (to change that: stoker restart-runner --gpu {new.gpu})"
         return (
-            f"; {current.source} stays in use, which comes before it"
-            f" (to change that: stoker restart-runner --gpu {new.gpu})"
+            f"; {current.source} comes before it and stays in use"
+            f"{way if current.source in made else ''}"
         )
 
     def _stop_runners(self, engine: str) -> int:
