@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from stoker.base.errors import InvalidSetting
 from stoker.engines import llamacpp_worker
-from stoker.engines.flags import ALLOWED, RENAMED, engine_flags
+from stoker.engines.flag_table import Kind, flags_of, recorded
+from stoker.engines.flags import RENAMED, TABLE, engine_flags
 
 
 def checked(*flags: str) -> tuple[str, ...]:
@@ -22,7 +24,18 @@ def checked(*flags: str) -> tuple[str, ...]:
     [
         ((), ()),
         (("--temp", "0.7", "--top-k", "40"), ("--temp", "0.7", "--top-k", "40")),
-        (("--ctx-size=-1",), ("--ctx-size", "-1")),
+        (("--ctx-size=-1",), ("--ctx-size", "0")),
+        (("-c", "-1"), ("-c", "0")),
+        (("-ngl", "all"), ("-ngl", "all")),
+        (("-fit", "true"), ("-fit", "true")),
+        (("-fitt", "1024,512"), ("-fitt", "1024,512")),
+        (("--no-mmap", "--mlock"), ("--load-mode", "none", "--load-mode", "mlock")),
+        (
+            ("--draft-min", "1", "--draft-n", "4"),
+            ("--spec-draft-n-min", "1", "--spec-draft-n-max", "4"),
+        ),
+        (("-ngl", "99", "--main-gpu", "0"), ("-ngl", "99", "--main-gpu", "0")),
+        (("--temp", "1e-3"), ("--temp", "1e-3")),
         (("--predict", "-1"), ("--predict", "-1")),
         (("-ngl", "99"), ("-ngl", "99")),
         (("--cache_type_k=q8_0",), ("--cache-type-k", "q8_0")),
@@ -65,32 +78,103 @@ def test_refused(flag: str, form: str) -> None:
         checked("--temp", "1", *form.format(flag).split())
 
 
-def _help() -> dict[str, str]:
-    """Every flag of the wheel's llama.cpp, with the line of its help that names it."""
+def _help() -> str:
+    """What the wheel's llama.cpp says of its flags."""
     command = [sys.executable, "-I", llamacpp_worker.__file__, "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    lines = [line for line in text.splitlines() if line.startswith("-")]
-    return {flag: line for line in lines for flag in re.findall(r"(?<!\S)--?[A-Za-z][\w-]*", line)}
+    return subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 
-def test_what_is_allowed_exists_and_names_no_file() -> None:
-    """A new wheel may drop a flag, or let one take a path; this test notices."""
-    known = _help()
+def test_the_table_is_what_the_engine_itself_says() -> None:
+    """A new wheel adds and drops flags, or lets one take a path: look, then record it anew with
+    `python -m stoker.engines.record_flags`.
+    """
+    assert [flag.line() for flag in flags_of(_help())] == [
+        flag.line() for flag in dict.fromkeys(recorded().values())
+    ]
+
+
+def test_every_flag_of_the_engine_is_allowed_or_refused_for_a_reason() -> None:
+    lines = [line for line in _help().splitlines() if line.startswith("-")]
+    known = {
+        flag: line for line in lines for flag in re.findall(r"(?<!\S)--?[A-Za-z][\w.-]*", line)
+    }
     assert len(known) > 300
-    assert known.keys() >= ALLOWED
-    takes_file = re.compile(r"\b(FNAME|FILE|PATH|DIR|HOST|SERVERS|\w*URL|KEY|TOKEN)\b")
-    for flag in ALLOWED - {"--override-kv"}:  # its KEY is one of the model's metadata
-        assert not takes_file.search(known[flag]), known[flag]
+    assert known.keys() >= TABLE.keys()
+    takes_place = re.compile(r"\b(FNAME|\w*FILE|PATH|DIR|HOST|SERVERS|\w*URL|TOKEN|repo|PREFIX)\b")
+    for flag in TABLE:
+        assert not takes_place.search(known[flag]), known[flag]
+    for flag in known.keys() - TABLE.keys():
+        with pytest.raises(InvalidSetting) if flag not in RENAMED else nullcontext():
+            checked(flag, *(["1"] if "draft" in flag else []))
+
+
+# By these an engine can be made to write, read, fetch or publish files, or to listen elsewhere.
+DANGEROUS = (
+    "--log-file", "--log-disable", "--log-colors", "--log-prefix", "--log-timestamps", "-m",
+    "--model", "-mu", "--model-url", "--host", "--port", "--path", "--api-key-file",
+    "--ssl-key-file", "--ssl-cert-file", "--slot-save-path", "--lora", "--lora-scaled",
+    "--control-vector", "--control-vector-scaled", "--mmproj", "--mmproj-url", "-hf", "--hf-repo",
+    "--grammar-file", "--chat-template-file",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", DANGEROUS)
+def test_what_reaches_files_and_networks_is_refused(flag: str) -> None:
+    for words in (
+        (flag,),
+        (flag, "/x"),
+        (f"{flag}=/x",),
+        (f"{flag[:-1]}", "x"),
+        (flag.upper(), "x"),
+    ):
+        with pytest.raises(InvalidSetting):
+            checked(*words)
+    with pytest.raises(InvalidSetting):
+        checked("--temp", f"@{flag}/x")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--ctx-size", "many"), "wants a number"),
+        (("--ctx-size",), "wants a number"),
+        (("--temp", "-c", "5"), "wants a number"),
+        (("-ngl", "some"), "a number, or one of: auto, all"),
+        (("--pooling", "best"), "one of: none, mean"),
+        (("--swa-full", "yes"), "takes no value"),
+        (("--temp", "1", "2"), "takes no value, or one less"),
+        (("-ts", "a,b"), "numbers with commas"),
+        (("--no-mmap", "x"), "takes no value"),
+        (("-np=",), "wants a number"),
+        (("--cache-type-k",), "wants a value"),
+    ],
+)
+def test_values_are_of_the_type_that_the_help_says(flags: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InvalidSetting, match=re.escape(said)):
+        checked(*flags)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_no_flag_takes_a_path_or_hides_another(name: str) -> None:
+    flag = TABLE[name]
+    if flag.kind is not Kind.TEXT:
+        for value in ("/etc/passwd", "a\\b", "..//x"):
+            with pytest.raises(InvalidSetting):
+                checked(name, value)
+            with pytest.raises(InvalidSetting):
+                checked(f"{name}={value}")
+    with pytest.raises(InvalidSetting):
+        checked(name, "--host", "0.0.0.0")  # it is to be refused
 
 
 def test_what_is_renamed_becomes_something_allowed() -> None:
     for new in RENAMED.values():
-        assert not new or new[0] in ALLOWED
-    assert not RENAMED.keys() & ALLOWED
+        assert not new or new[0] in TABLE
+    assert not RENAMED.keys() & TABLE.keys()
 
 
 def test_a_refused_flag_cannot_hide_as_a_value() -> None:
-    with pytest.raises(InvalidSetting, match="--host"):
+    with pytest.raises(InvalidSetting, match="--grammar"):
         checked("--grammar", "--host", "0.0.0.0")
     with pytest.raises(InvalidSetting, match="value cannot start with '-'"):
         checked("--grammar=--host")

@@ -7,6 +7,7 @@ begin anew.
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 import urllib.request
@@ -18,8 +19,10 @@ import psutil
 import pytest
 
 from stoker.engines.sample_model import write_sample
+from stoker.engines.vllm_flags import ALLOWED
 from tests.components.daemon import Daemon, running_daemon
 from tests.components.debian import parts_cache
+from tests.engines.vllm_help import RECORDED, flags_of
 
 HOUR = 3600.0
 
@@ -102,6 +105,17 @@ def test_vllm_killed_is_loaded_anew_and_leaves_nothing(daemon: Daemon) -> None:
     while any(one.is_running() for one in family):
         assert time.monotonic() < deadline, family
         time.sleep(0.1)
+
+
+def test_every_flag_that_users_may_pass_is_one_of_vllms(daemon: Daemon) -> None:
+    (python,) = (daemon.home / "engines" / "vllm").glob("*/bin/python")
+    command = [str(python), "-I", "-m", "vllm.entrypoints.cli.main", "serve", "--help=all"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"}
+    )
+    known = flags_of(done.stdout)
+    assert known.keys() >= ALLOWED
+    assert known == flags_of(RECORDED.read_text())
 
 
 def test_uninstalled_without_a_trace(daemon: Daemon) -> None:

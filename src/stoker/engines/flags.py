@@ -1,91 +1,18 @@
 """Which raw llama-server flags a user may pass, and what becomes of them.
 
-Flags arrive over HTTP, so this is a list of what is allowed and not of what is known to be bad: an
-engine's next release may add an option that runs programs. Left out on purpose: whatever names a
-file or a URL, fetches, listens elsewhere, authenticates, logs elsewhere, or runs something.
+Flags arrive over HTTP, so only what is in the table of `flag_table` passes, and only with values of
+the type that the engine's own help gives.
 """
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 from stoker.base.errors import InvalidSetting
+from stoker.engines.flag_table import Flag, Kind, recorded
 
-_ALLOWED_WORDS: Final = (
-    # CPU
-    """
-    -t --threads -tb --threads-batch -C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll
-    -Cb --cpu-mask-batch -Crb --cpu-range-batch --cpu-strict-batch --prio-batch --poll-batch --numa
-    """
-    # context and batches
-    """
-    -c --ctx-size -n --predict --n-predict --keep -b --batch-size -ub --ubatch-size --swa-full
-    -fa --flash-attn --perf --no-perf -kvo --kv-offload -nkvo --no-kv-offload
-    -ctk --cache-type-k -ctv --cache-type-v -cram --cache-ram -kvu --kv-unified -no-kvu
-    --no-kv-unified --kv-unified-per-slot --cache-idle-slots --no-cache-idle-slots
-    -ctxcp --ctx-checkpoints --swa-checkpoints -cms --checkpoint-min-step
-    --context-shift --no-context-shift --cache-prompt --no-cache-prompt --cache-reuse
-    --rope-scaling --rope-scale --rope-freq-base --rope-freq-scale
-    --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast
-    """
-    # loading and placement
-    """
-    -lm --load-mode -lzm --lazy-mode --repack -nr --no-repack --no-host --check-tensors
-    --override-kv --op-offload --no-op-offload --warmup --no-warmup
-    -dev --device -ot --override-tensor -cmoe --cpu-moe -ncmoe --n-cpu-moe --moe-cache-mib
-    -ncffn --n-cpu-ffn -ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split
-    -mg --main-gpu -fit --fit -fitt --fit-target -fitc --fit-ctx
-    --mmproj-auto --no-mmproj --no-mmproj-auto --mmproj-offload --no-mmproj-offload
-    -mmdev --mmproj-device
-    --image-min-tokens --image-max-tokens --mtmd-batch-max-tokens
-    """
-    # sampling
-    """
-    --samplers -s --seed --sampler-seq --sampling-seq --ignore-eos --temp --temperature
-    --top-k --top-p --min-p --top-nsigma --top-n-sigma --xtc-probability --xtc-threshold
-    --typical --typical-p --repeat-last-n --repeat-penalty --presence-penalty --frequency-penalty
-    --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n --dry-sequence-breaker
-    --adaptive-target --adaptive-decay --dynatemp-range --dynatemp-exp
-    --mirostat --mirostat-lr --mirostat-ent -l --logit-bias --grammar -j --json-schema
-    -bs --backend-sampling -e --escape --no-escape -r --reverse-prompt -sp --special
-    """
-    # speculative decoding, without naming a second model
-    """
-    --spec-type --spec-draft-n-max --spec-draft-n-min
-    --spec-draft-threads -td --threads-draft --spec-draft-threads-batch -tbd --threads-batch-draft
-    --spec-draft-device -devd --device-draft --spec-draft-ngl -ngld --gpu-layers-draft
-    --n-gpu-layers-draft --spec-draft-type-k -ctkd --cache-type-k-draft
-    --spec-draft-type-v -ctvd --cache-type-v-draft --spec-draft-sampling
-    --spec-draft-backend-sampling --no-spec-draft-backend-sampling
-    --spec-draft-cpu-moe -cmoed --cpu-moe-draft --spec-draft-n-cpu-moe --spec-draft-ncmoe -ncmoed
-    --n-cpu-moe-draft --spec-draft-p-split --draft-p-split --spec-draft-p-min --draft-p-min
-    --spec-ngram-mod-n-min --spec-ngram-mod-n-max --spec-ngram-mod-n-match
-    --spec-ngram-simple-size-n --spec-ngram-simple-size-m --spec-ngram-simple-min-hits
-    --spec-ngram-map-k-size-n --spec-ngram-map-k-size-m --spec-ngram-map-k-min-hits
-    --spec-ngram-map-k4v-size-n --spec-ngram-map-k4v-size-m --spec-ngram-map-k4v-min-hits
-    """
-    # server
-    """
-    -np --parallel -cb --cont-batching -nocb --no-cont-batching -to --timeout --threads-http
-    --sse-ping-interval --sleep-idle-seconds -sps --slot-prompt-similarity --spm-infill
-    --metrics --props --slots --no-slots -v --verbose --log-verbose
-    -lv --verbosity --log-verbosity
-    --embedding --embeddings --embd-normalize --pooling --rerank --reranking
-    --jinja --no-jinja --chat-template --chat-template-kwargs --skip-chat-parsing
-    --no-skip-chat-parsing --prefill-assistant --no-prefill-assistant
-    -rea --reasoning --reasoning-format --reasoning-effort --reasoning-budget
-    --reasoning-budget-message --reasoning-preserve --no-reasoning-preserve
-    """
-)
-ALLOWED: Final = frozenset(_ALLOWED_WORDS.split())
-
-_TEXT_WORDS: Final = """
-    --grammar -j --json-schema --chat-template --chat-template-kwargs --reasoning-budget-message
-    --dry-sequence-breaker -r --reverse-prompt -ot --override-tensor --override-kv
-"""
-_TEXT: Final = frozenset(_TEXT_WORDS.split())
-"""Flags whose value is text, in which a slash is only a slash."""
+TABLE: Final = recorded()
+"""Every name of every flag that is allowed."""
 
 RENAMED: Final = {
     # Gone from llama.cpp by October 2026, still in everybody's notes.
@@ -97,6 +24,8 @@ RENAMED: Final = {
     "-ndio": (),
     "--webui": (),
     "--no-webui": (),
+    "--ui": (),
+    "--no-ui": (),
     "--no-direct-io": (),
     "--draft": ("--spec-draft-n-max",),
     "--draft-n": ("--spec-draft-n-max",),
@@ -106,42 +35,60 @@ RENAMED: Final = {
     "--draft-n-min": ("--spec-draft-n-min",),
 }
 
-_NUMBER: Final = re.compile(r"-\d*\.?\d+(?:[eE][-+]?\d+)?")
+_NUMBER: Final = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
+_NEGATIVE: Final = re.compile(rf"(?=-){_NUMBER.pattern}")
 """A value that starts like a flag, such as -1; llama.cpp has no flag of that shape."""
+_NUMBERS: Final = re.compile(rf"{_NUMBER.pattern}(?:,{_NUMBER.pattern})*")
+_ON_OFF: Final = frozenset({"on", "off", "true", "false", "enabled", "disabled", "1", "0"})
+"""What llama.cpp takes where its help says on or off."""
+_FLASH: Final = ("-fa", "--flash-attn")
+_CONTEXT: Final = ("-c", "--ctx-size")
 
 
 def engine_flags(flags: Sequence[str], *, engine: str) -> tuple[str, ...]:
     """The arguments for these flags: checked, `--key=value` split, old names made new.
 
-    Raises InvalidSetting, with Docker Model Runner's wording, for a flag that is not allowed.
+    Raises InvalidSetting, with Docker Model Runner's wording, for a flag that is not allowed, and
+    for one with a value of the wrong kind, too many or none.
     """
     arguments: list[str] = []
-    key = ""
+    waiting: Flag | None = None
+    began = False
     for token in flags:
-        if not token.startswith("-") or _NUMBER.fullmatch(token):
-            if not key:
+        if not token.startswith("-") or _NEGATIVE.fullmatch(token):
+            if not began:
                 raise InvalidSetting(f'runtime flags must begin with a flag, not with "{token}"')
-            _check_value(key, token, token)
-            arguments.append(token)
+            _check_value(arguments[-1] if arguments else "", waiting, token, token)
+            arguments.append(_context(arguments[-1], token))
+            waiting = None
             continue
+        _check_complete(arguments, waiting)
         name, equals, value = token.partition("=")
         key = _canonical(name, engine)
-        arguments.extend(RENAMED.get(key, (key,)))
+        began = True
+        renamed = RENAMED.get(key, (key,))
+        arguments.extend(renamed)
+        # An old name that stands for a flag with its value takes none itself.
+        waiting = TABLE[renamed[0]] if len(renamed) == 1 else None
+        if waiting and waiting.kind is Kind.SWITCH:
+            waiting = None
         if equals:
-            _check_value(key, value, token)
-            if value.startswith("-") and not _NUMBER.fullmatch(value):
+            _check_value(key, waiting, value, token)
+            if value.startswith("-") and not _NEGATIVE.fullmatch(value):
                 raise InvalidSetting(
                     f"invalid flag \"{token}\": value cannot start with '-' "
                     "unless followed by a digit"
                 )
-            arguments.append(value)
-    return _with_flash_value(arguments)
+            arguments.append(_context(key, value))
+            waiting = None
+    _check_complete(arguments, waiting)
+    return tuple(arguments)
 
 
 def _canonical(name: str, engine: str) -> str:
     # llama.cpp reads `--cache_ram` as `--cache-ram`; so must the check.
     key = name.replace("_", "-") if name.startswith("--") else name
-    if key not in ALLOWED and key not in RENAMED:
+    if key not in TABLE and key not in RENAMED:
         raise InvalidSetting(
             f'runtime flag "{name}" is not allowed for backend "{engine}"',
             hint="files, URLs, addresses and keys are Stoker's to set",
@@ -149,18 +96,49 @@ def _canonical(name: str, engine: str) -> str:
     return key
 
 
-def _check_value(key: str, value: str, token: str) -> None:
-    if key not in _TEXT and ("/" in value or "\\" in value):
+def _context(key: str, value: str) -> str:
+    """All of the context is 0 to llama.cpp of today; it was -1, and is so to everybody else."""
+    return "0" if key in _CONTEXT and value == "-1" else value
+
+
+def _check_value(key: str, flag: Flag | None, value: str, token: str) -> None:
+    if (flag is None or flag.kind is not Kind.TEXT) and ("/" in value or "\\" in value):
         raise InvalidSetting(
             f"invalid runtime flag \"{token}\": paths are not allowed (contains '/' or '\\\\')"
         )
+    if flag is None:
+        raise InvalidSetting(f'runtime flag "{key}" takes no value, or one less than "{value}"')
+    match flag.kind:
+        case Kind.NUMBER:
+            right = bool(_NUMBER.fullmatch(value)) or value in flag.words
+        case Kind.NUMBERS:
+            right = bool(_NUMBERS.fullmatch(value))
+        case Kind.CHOICE:
+            right = value in flag.words or ("on" in flag.words and value in _ON_OFF)
+        case _:
+            right = True
+    if not right:
+        raise InvalidSetting(f'runtime flag "{key}" wants {_wish(flag)}, not "{value}"')
 
 
-def _with_flash_value(arguments: Sequence[str]) -> tuple[str, ...]:
-    """A bare `-fa` meant "on" before the flag took a value."""
-    result: list[str] = []
-    for here, following in pairwise([*arguments, "-"]):
-        result.append(here)
-        if here in ("-fa", "--flash-attn") and following.startswith("-"):
-            result.append("on")
-    return tuple(result)
+def _check_complete(arguments: list[str], waiting: Flag | None) -> None:
+    """Raises InvalidSetting for a flag that was given no value."""
+    if waiting is None:
+        return
+    if arguments[-1] in _FLASH:  # it meant "on" before it took a value
+        arguments.append("on")
+        return
+    raise InvalidSetting(f'runtime flag "{arguments[-1]}" wants {_wish(waiting)}')
+
+
+def _wish(flag: Flag) -> str:
+    words = ", ".join(flag.words)
+    match flag.kind:
+        case Kind.NUMBER:
+            return f"a number, or one of: {words}" if words else "a number"
+        case Kind.NUMBERS:
+            return "numbers with commas between them"
+        case Kind.CHOICE:
+            return f"one of: {words}"
+        case _:
+            return "a value"

@@ -15,7 +15,7 @@ from stoker.base.errors import InvalidSetting
 _ALLOWED_WORDS: Final = """
     --tensor-parallel-size -tp --pipeline-parallel-size -pp --data-parallel-size -dp
     --enable-expert-parallel --max-model-len --max-num-batched-tokens --max-num-seqs
-    --max-num-partial-prefills --block-size --swap-space --cpu-offload-gb --seed --dtype
+    --block-size --cpu-offload-gb --seed --dtype
     --quantization -q --kv-cache-dtype --kv-cache-memory-bytes --gpu-memory-utilization
     --enforce-eager --no-enforce-eager --enable-prefix-caching --no-enable-prefix-caching
     --enable-chunked-prefill --no-enable-chunked-prefill --async-scheduling --no-async-scheduling
