@@ -154,7 +154,9 @@ def test_models_of_a_compose_file(empty: Daemon) -> None:
 
 
 def test_listening_for_containers_too(tmp_path: Path) -> None:
-    with running_daemon(tmp_path, "--host", "0.0.0.0", MODEL_RUNNER_NO_AUTO_INSTALL="1") as daemon:
+    with running_daemon(
+        tmp_path, "--host", "0.0.0.0", "--without-keys", MODEL_RUNNER_NO_AUTO_INSTALL="1"
+    ) as daemon:
         env = {name: value for name, value in daemon.env.items() if name != "STOKER_HOST"}
         status = json.loads(plugin(env, "status", "--json").stdout)
         assert status["running"]

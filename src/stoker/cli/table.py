@@ -75,6 +75,8 @@ GROUPS: Final = (
         Command("uninstall-runner", "Remove an engine, or stop the service"),
     )),
     Group("More", (
+        Command("launch", "Start claude, codex, opencode ... on these models", "[APP] [-- ARGS...]",
+                0, 1),
         Command("context", "Names for services on other machines",
                 "create|use|ls|show|inspect|rm [NAME...]", 1, None),
         Command("compose", "What docker compose calls for models", "up|down|metadata [SERVICE]",

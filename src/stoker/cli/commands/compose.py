@@ -12,7 +12,7 @@ import msgspec
 
 from stoker.base.errors import DaemonError, InvalidSetting, StokerError
 from stoker.cli import parser as cli
-from stoker.cli.addresses import bridge_address, for_containers, reaches_containers
+from stoker.cli.addresses import bridge_address, for_containers, for_programs, reaches_containers
 from stoker.cli.errors import FAILED, OK, UsageError
 from stoker.cli.output import put
 from stoker.cli.session import Session
@@ -111,8 +111,9 @@ def _up(options: Options, client: Client) -> None:
     if not reaches_containers(client.endpoint):
         _tell(
             "info",
-            f"containers cannot reach {client.endpoint}, except with `network_mode: host`;"
-            f" for all others: stoker restart-runner --host {bridge_address()}",
+            f"containers cannot reach {for_programs(client.endpoint)},"
+            " except with `network_mode: host`;"
+            f" for all others: stoker restart-runner --host {bridge_address()}, with an API key",
         )
 
 
