@@ -3,8 +3,12 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from stoker.scheduler.events import RunnerKey, RunRequest, Ticket
+
+_MOST_STALE: Final = 64
+"""Ends kept of those who left: a wait may last for minutes, most requests are granted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class Queue:
             del mine[ticket]
             if not mine:
                 del self._by_key[key]
+            if len(self._ends) > 2 * len(self._keys) + _MOST_STALE:
+                self._ends = [end for end in self._ends if end[1] in self._keys]
+                heapq.heapify(self._ends)
 
     def of(self, key: RunnerKey) -> Sequence[tuple[Ticket, Waiting]]:
         """Who waits for this runner, in order."""

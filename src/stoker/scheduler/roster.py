@@ -67,9 +67,7 @@ class Roster:
         """Nothing happens when it holds none any more."""
         key = self._holds.pop(ticket, None)
         if key is not None:
-            runner = self.runners[key]
-            runner.holders.remove(ticket)
-            runner.rests(now)
+            self.runners[key].released(ticket, now)
 
     def see(self, devices: tuple[Device, ...], since: float) -> None:
         """Enter what a look at the GPUs, begun at `since`, tells of others."""

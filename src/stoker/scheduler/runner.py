@@ -21,40 +21,45 @@ class Runner:
     state: RunnerState = RunnerState.LOADING
     holders: set[Ticket] = field(default_factory=set)
     idle_since: float = 0.0
-    expires: float = FOREVER
-    """When it is stopped if nobody asks for it; never while it is not idle."""
     loads: bool = False
     """Whether it takes memory by now; before that it is only entered."""
     served: bool = False
     unload: bool = False
     """Asked to go while it was loading or busy: stops at the first idle moment."""
+    # Looked at for every runner in every decision, so they are kept and not computed there.
+    idle: bool = field(default=False, init=False)
+    pinned: bool = field(default=False, init=False)
+    """Kept for ever: given up only by `unload`."""
+    expires: float = field(default=FOREVER, init=False)
+    """When it is stopped if nobody asks for it; never while it is not idle."""
 
-    @property
-    def idle(self) -> bool:
-        return self.state is RunnerState.READY and not self.holders
-
-    @property
-    def pinned(self) -> bool:
-        """Kept for ever: given up only by `unload`."""
-        return self.keep_alive == FOREVER and self.state is not RunnerState.STOPPING
+    def __post_init__(self) -> None:
+        self._settle()
 
     def becomes(self, state: RunnerState, now: float) -> None:
         """Enter the next state of its life."""
-        self.state, self.since = state, now
-        self.rests(now)
+        self.state = state
+        self.since = self.idle_since = now
+        self._settle()
 
     def keeps(self, keep_alive: float) -> None:
         """Another keep-alive from here on."""
         self.keep_alive = keep_alive
-        self.expires = self.idle_since + keep_alive if self.idle else FOREVER
+        self._settle()
 
     def serves(self, ticket: Ticket) -> None:
         """Somebody holds it."""
         self.holders.add(ticket)
         self.served = True
-        self.expires = FOREVER
+        self._settle()
 
-    def rests(self, now: float) -> None:
-        """It was used until now."""
+    def released(self, ticket: Ticket, now: float) -> None:
+        """Somebody holds it no more."""
+        self.holders.remove(ticket)
         self.idle_since = now
-        self.keeps(self.keep_alive)
+        self._settle()
+
+    def _settle(self) -> None:
+        self.idle = self.state is RunnerState.READY and not self.holders
+        self.pinned = self.keep_alive == FOREVER and self.state is not RunnerState.STOPPING
+        self.expires = self.idle_since + self.keep_alive if self.idle else FOREVER
