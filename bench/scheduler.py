@@ -11,8 +11,8 @@ from tests.scheduler.test_core import Driver, request
 
 from bench.table import show
 from stoker.planner.devices import Snapshot
-from stoker.planner.estimate import Options
 from stoker.planner.fit import place
+from stoker.planner.options import Options
 from stoker.scheduler import events as ev
 from stoker.scheduler.events import Ticket
 from stoker.store.headers import gguf_facts

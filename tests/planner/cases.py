@@ -8,7 +8,8 @@ from gguf import GGMLQuantizationType
 
 from stoker.formats import facts_of_gguf, gguf_header, run
 from stoker.formats.facts import ModelFacts
-from stoker.planner.estimate import Estimate, Options, estimate_llamacpp
+from stoker.planner.estimate import Estimate, estimate_llamacpp
+from stoker.planner.options import Options
 from tests.planner import shapes
 from tests.planner.engine import Measured, measure
 from tests.planner.shapes import Shape, Size, State

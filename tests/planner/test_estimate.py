@@ -5,8 +5,10 @@ import pytest
 
 from stoker.base.errors import InvalidSetting
 from stoker.formats.facts import LayerFacts, ModelFacts
-from stoker.planner.estimate import Options, cells_of, estimate_llamacpp
+from stoker.planner.cache import cells_of
+from stoker.planner.estimate import estimate_llamacpp
 from stoker.planner.graph import Graph
+from stoker.planner.options import Options
 from tests.formats.files import small_llama
 from tests.planner.cases import read_facts
 
@@ -91,7 +93,7 @@ def test_graph_reuses_room_as_ggml_does() -> None:
     second = graph.compute(64, first)
     third = graph.compute(64, second, reuse=(second,))  # in place
     graph.compute(96, third)  # fits into the hole the input left
-    assert graph.peak() == 128 + 64
+    assert graph.peaks().alone == 128 + 64
 
 
 def test_graph_takes_the_smallest_hole_and_merges_neighbours() -> None:
@@ -102,4 +104,4 @@ def test_graph_takes_the_smallest_hole_and_merges_neighbours() -> None:
     small = graph.compute(32)  # the hole of the third
     graph.store(nodes[1])  # joins the hole of the first: 96 bytes
     graph.compute(96, small, nodes[3])
-    assert graph.peak() == 160
+    assert graph.peaks().alone == 160

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from stoker.formats.facts import LayerFacts, ModelFacts
 from stoker.planner.devices import Snapshot
-from stoker.planner.estimate import Options
 from stoker.planner.fit import place
+from stoker.planner.options import Options
 from stoker.planner.quantized import BITS, quantized
 from stoker.planner.speed import bytes_per_token, tokens_per_second
 

@@ -83,7 +83,7 @@ from stoker.observe.logs import (
 )
 from stoker.observe.metrics import Metrics
 from stoker.planner.devices import Device
-from stoker.planner.estimate import Options
+from stoker.planner.options import Options
 from stoker.planner.spec import ModelSpec
 from stoker.registry.client import RegistryClient
 from stoker.scheduler import RunRequest, Scheduler

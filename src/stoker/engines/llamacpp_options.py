@@ -12,8 +12,8 @@ from typing import Final
 from stoker.base.errors import InvalidSetting
 from stoker.engines.flags import engine_flags
 from stoker.engines.llamacpp_program import NAME
-from stoker.planner.estimate import Options
 from stoker.planner.fit import GpuPolicy
+from stoker.planner.options import Options
 from stoker.planner.spec import Mode, ModelSpec, Offload, RunSettings
 
 DEFAULT_CONTEXT: Final = 8192

@@ -63,6 +63,8 @@ class LayerFacts:
     weights: int = 0
     experts: int = 0
     """Bytes of `weights` that belong to experts, which may be kept away from the GPU."""
+    largest: int = 0
+    """Bytes of the largest tensor: a GPU that computes for a layer in host memory copies them."""
     heads: int = 0
     kv_heads: int = 0
     key_length: int = 0

@@ -84,6 +84,7 @@ class _Table:
 
     __slots__ = (
         "_experts",
+        "_largest",
         "_shapes",
         "_weights",
         "elements",
@@ -99,6 +100,7 @@ class _Table:
         self.inputs = self.outputs = self.others = 0
         self._weights: Counter[int] = Counter()
         self._experts: Counter[int] = Counter()
+        self._largest: Counter[int] = Counter()
         self._shapes: defaultdict[int, dict[str, tuple[int, ...]]] = defaultdict(dict)
         for shard in shards:
             for tensor in shard.tensors:
@@ -112,6 +114,7 @@ class _Table:
         if found:
             layer = int(found[1])
             self._weights[layer] += tensor.size
+            self._largest[layer] = max(self._largest[layer], tensor.size)
             self._shapes[layer][found[2]] = tensor.shape
             if "_exps." in found[2]:
                 self._experts[layer] += tensor.size
@@ -125,7 +128,9 @@ class _Table:
     def layers(self) -> dict[int, TensorShapes]:
         """By number of the layer."""
         return {
-            number: TensorShapes(self._weights[number], self._experts[number], shapes)
+            number: TensorShapes(
+                self._weights[number], self._experts[number], self._largest[number], shapes
+            )
             for number, shapes in self._shapes.items()
         }
 

@@ -61,6 +61,7 @@ class TensorShapes:
 
     weights: int
     experts: int
+    largest: int
     shapes: Mapping[str, tuple[int, ...]]
 
 
@@ -75,7 +76,7 @@ def layer_facts(keys: Keys, tensors: Mapping[int, TensorShapes]) -> tuple[LayerF
     both = keys.architecture == "falcon-h1"
     found = []
     for number in range(count):
-        table = tensors.get(number, TensorShapes(0, 0, {}))
+        table = tensors.get(number, TensorShapes(0, 0, 0, {}))
         width = kv_heads[number] if kv_heads[number] >= 0 else heads[number]
         attends = (
             number < trunk and (both or not recurs[number]) and _has_cache(keys, number, count)
@@ -111,6 +112,7 @@ def _layer(
         mixer=_mixer(shapes),
         weights=table.weights,
         experts=table.experts,
+        largest=table.largest,
         heads=heads,
         kv_heads=kv_heads,
         key_length=key,

@@ -16,8 +16,9 @@ from stoker.library.explain_vllm import vllm_plan
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
 from stoker.planner.devices import HOST, Device, Snapshot
-from stoker.planner.estimate import PROCESS_BYTES, Options
+from stoker.planner.estimate import PROCESS_BYTES
 from stoker.planner.fit import MIN_CONTEXT, Placement, place
+from stoker.planner.options import Options
 from stoker.planner.quantized import BITS, quantized, resized
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 from stoker.planner.speed import tokens_per_second
@@ -204,7 +205,7 @@ def _devices(placement: Placement, machine: Snapshot, taken: Sizes) -> Iterator[
             taken.get(HOST, {}),
             ("weights", estimate.input_weights + sum(one.weights for one in here) + experts),
             ("cache", sum(layer.cache for layer in here)),
-            ("compute", estimate.compute),
+            ("compute", estimate.fed_compute if placement.whole else estimate.compute),
             ("output", estimate.output),
             ("projector", 0 if offloaded else estimate.extra_weights),
             ("prompt cache", estimate.prompt_cache),

@@ -12,7 +12,7 @@ import msgspec
 
 from stoker.engines.llamacpp_options import options_of
 from stoker.oci.digest import Digest
-from stoker.planner.estimate import Options
+from stoker.planner.options import Options
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,10 @@ from stoker.library.settings import SettingsKey, SettingsStore
 from stoker.library.vllm_ways import is_readable, unplanned, vllm_ways
 from stoker.oci.digest import Digest
 from stoker.planner.devices import HOST, Snapshot
-from stoker.planner.estimate import PROCESS_BYTES, Options
+from stoker.planner.estimate import PROCESS_BYTES
 from stoker.planner.fit import GpuPolicy, Placement
 from stoker.planner.ladder import Rung, ladder
+from stoker.planner.options import Options
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings, Way
 
 # Keys, values and buffers in proportion to the weights, for models without readable facts.

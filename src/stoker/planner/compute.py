@@ -8,7 +8,7 @@ from typing import Final
 
 from stoker.formats.facts import Gate, LayerFacts, Mixer, ModelFacts
 from stoker.planner.attention import attention, latent_attention
-from stoker.planner.graph import Node
+from stoker.planner.graph import Node, Peaks
 from stoker.planner.parts import F32, I32, I64, Batch, Parts
 from stoker.planner.recurrent import convolution, mamba, mamba2, unknown_mixer
 
@@ -20,25 +20,28 @@ _NO_MIXED_INPUT: Final = frozenset(
 _RESHAPED: Final = frozenset({Mixer.MAMBA, Mixer.CONVOLUTION})
 
 
-def compute_bytes(facts: ModelFacts, batch: Batch) -> int:
-    """Bytes of the compute buffer when everything runs on one device."""
+def compute_bytes(facts: ModelFacts, batch: Batch) -> Peaks:
+    """Bytes of the compute buffers."""
     parts = Parts(facts, batch)
     residual = _embedded(parts)
     trunk = [layer for layer in facts.layers if layer.weights or layer.mixer is not Mixer.NONE]
     for number, layer in enumerate(trunk):
         residual = _layer(parts, layer, residual, last=number == len(trunk) - 1)
     parts.new(facts.vocabulary, parts.norm(residual))
-    return parts.graph.peak()
+    return parts.graph.peaks()
 
 
 def _embedded(parts: Parts) -> Node:
     """Tokens, raw vectors and a mix of both: the two not used are reserved all the same."""
     graph, count, vectors = parts.graph, parts.batch.tokens, F32 * parts.width * parts.batch.tokens
+    graph.at_host = True  # rows are fetched where the embedding's weights are
     found = parts.new(parts.width, graph.input(I32 * count))
     if parts.facts.architecture in _NO_MIXED_INPUT:
         graph.input(vectors)
+        graph.at_host = False
         return found
     mixed = parts.new(parts.width, graph.input(I32 * count))
+    graph.at_host = False
     graph.input(vectors)
     places = graph.input(I64 * count)
     parts.new(parts.width, graph.input(vectors))

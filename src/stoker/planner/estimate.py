@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from stoker.base.errors import InvalidSetting
 from stoker.formats.facts import LayerFacts, Mixer, ModelFacts
-from stoker.formats.quant import TYPE_BY_NAME, TensorType
+from stoker.planner.cache import Cells, cache_bytes, cache_type, cells_of, micro_batch
 from stoker.planner.compute import compute_bytes
+from stoker.planner.options import Options
 from stoker.planner.parts import F32, Batch
-from stoker.planner.spec import Offload
-
-_PAD: Final = 256
-"""Cells; llama.cpp rounds every context up to this."""
 
 _SIDE_BY_SIDE: Final = frozenset({"command-r", "falcon", "phi2", "plamo"})
 """Attention and feed-forward part read the same input: up to one width more lives at once."""
@@ -24,36 +20,6 @@ _SIDE_BY_SIDE: Final = frozenset({"command-r", "falcon", "phi2", "plamo"})
 PROCESS_BYTES: Final = 64 * 1024 * 1024
 """Resident bytes of an engine process beside all that is counted: measured 39 MB with a tiny model,
 and work space of the CPU kernels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How llama.cpp is run; defaults are those of its server. Lengths in tokens, sizes in bytes."""
-
-    context: int | None = None
-    """In all, shared by the slots; None for the model's trained maximum."""
-    slots: int = 4
-    unified: bool = True
-    """One cache for all slots (llama.cpp's default when their number is left to it)."""
-    batch: int = 2048
-    micro_batch: int = 512
-    keys: str = "f16"
-    values: str = "f16"
-    flash_attention: bool = True
-    full_window: bool = False
-    embeddings: bool = False
-    prompt_cache: int = 256 * 1024 * 1024
-    """Host memory the server may fill with prompts of idle slots."""
-    extra_weights: int = 0
-    """Projector and draft model files."""
-    gpu_layers: int | None = None
-    """On GPUs, as somebody wants it; None for as many as fit."""
-    host_experts: int | None = None
-    """Layers whose experts somebody wants in host memory; None for as few as possible."""
-    devices: tuple[str, ...] = ()
-    """The only ones that may be used; empty for all."""
-    offload: Offload | None = None
-    """What became of these wishes, once that is decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +31,8 @@ class LayerBytes:
     cache: int
     copied: int = 0
     """What it takes on a GPU besides, though the host keeps it too: an embedding used as head."""
+    largest: int = 0
+    """Its largest tensor."""
 
     @property
     def total(self) -> int:
@@ -85,7 +53,11 @@ class Estimate:
     input_weights: int
     """Stay in host memory whatever is offloaded."""
     compute: int
-    """Of a device that holds everything; a device that holds a part needs no more."""
+    """When everything runs on the CPU."""
+    gpu_compute: int
+    """Of a GPU that has all layers."""
+    fed_compute: int
+    """Of the host beside GPUs: inputs, and what it makes of them."""
     output: int
     prompt_cache: int
     extra_weights: int
@@ -120,16 +92,6 @@ class Estimate:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """How llama.cpp divides a context. In tokens."""
-
-    context: int
-    per_stream: int
-    window: int
-    streams: int
-
-
 def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Estimate:
     """What `facts` needs under `options`. Raises InvalidSetting for an unknown cache type."""
     chosen = options or Options()
@@ -138,6 +100,7 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         LayerBytes(
             weights=layer.weights,
             experts=layer.experts,
+            largest=layer.largest,
             cache=cache_bytes(facts, layer, cells, chosen),
         )
         for layer in facts.layers
@@ -148,11 +111,13 @@ def estimate_llamacpp(facts: ModelFacts, options: Options | None = None) -> Esti
         cache=0,
         copied=facts.head_weights if facts.tied else 0,
     )
-    batch = _batch(facts, chosen, cells)
+    compute = compute_bytes(facts, _batch(facts, chosen, cells))
     return Estimate(
         layers=(*layers, head),
         input_weights=facts.input_weights + facts.other_weights,
-        compute=compute_bytes(facts, batch),
+        compute=compute.alone,
+        gpu_compute=compute.gpu,
+        fed_compute=compute.host,
         output=_output_bytes(facts, chosen),
         prompt_cache=chosen.prompt_cache,
         extra_weights=chosen.extra_weights,
@@ -180,46 +145,8 @@ def _modelled(facts: ModelFacts, layer: LayerFacts) -> bool:
             return False
 
 
-def cache_type(name: str) -> TensorType:
-    """A cache type by llama.cpp's name. Raises InvalidSetting."""
-    found = TYPE_BY_NAME.get(name.lower())
-    if found is None:
-        raise InvalidSetting(f"unknown cache type {name!r}", hint="f16, q8_0, q4_0, ...")
-    return found
-
-
-def cells_of(facts: ModelFacts, options: Options) -> Cells:
-    """Rounded as `llama_context` rounds, per slot when every slot has its own stream."""
-    context = _padded(_wanted(facts, options))
-    streams = 1 if options.unified else options.slots
-    per_stream = context if options.unified else _padded(max(context // options.slots, 1))
-    sharing = options.slots if options.unified else 1
-    window = facts.sliding_window * sharing + _micro_batch(facts, options)
-    window = _padded(min(per_stream, window))
-    if options.full_window or not facts.sliding_window:
-        window = per_stream
-    return Cells(per_stream * streams, per_stream, window, streams)
-
-
-def cache_bytes(facts: ModelFacts, layer: LayerFacts, cells: Cells, options: Options) -> int:
-    """Of one layer: keys and values of all cells, recurrent states of all slots."""
-    keys, values = cache_type(options.keys), cache_type(options.values)
-    count = cells.streams * (cells.window if layer.sliding else cells.per_stream)
-    width = layer.values_width
-    if not options.flash_attention and width:
-        # Transposed values must have one width for all layers.
-        width = max(other.values_width for other in facts.layers)
-    row = _row(keys, layer.keys_width) + _row(values, width) + _row(keys, layer.index_length)
-    return count * row + F32 * layer.state * options.slots
-
-
-def _row(kind: TensorType, elements: int) -> int:
-    # A width that is no multiple of the block is refused by the engine; rounded up here.
-    return -(-elements // kind.block) * kind.size
-
-
 def _batch(facts: ModelFacts, options: Options, cells: Cells) -> Batch:
-    tokens = min(cells.context, _micro_batch(facts, options))
+    tokens = min(cells.context, micro_batch(facts, options))
     tokens = -(-tokens // options.slots) * options.slots
     outputs = options.batch if options.embeddings else options.slots
     return Batch(
@@ -234,20 +161,6 @@ def _batch(facts: ModelFacts, options: Options, cells: Cells) -> Batch:
     )
 
 
-def _wanted(facts: ModelFacts, options: Options) -> int:
-    return options.context or facts.context_size or _PAD
-
-
-def _micro_batch(facts: ModelFacts, options: Options) -> int:
-    # Before the context is rounded up, as in the engine.
-    batch = min(_wanted(facts, options), options.batch) if facts.causal else options.batch
-    return min(batch, options.micro_batch)
-
-
 def _output_bytes(facts: ModelFacts, options: Options) -> int:
     rows = facts.vocabulary + (facts.embedding_length if options.embeddings else 0)
     return F32 * rows * options.slots
-
-
-def _padded(count: int) -> int:
-    return -(-count // _PAD) * _PAD

@@ -15,7 +15,8 @@ from stoker.base.units import binary_size
 from stoker.formats.facts import ModelFacts
 from stoker.planner.dealing import Share, dealt, on_device, usable
 from stoker.planner.devices import DeviceKind, Snapshot
-from stoker.planner.estimate import Estimate, LayerBytes, Options, estimate_llamacpp
+from stoker.planner.estimate import Estimate, LayerBytes, estimate_llamacpp
+from stoker.planner.options import Options
 from stoker.planner.spec import Offload
 
 MIN_CONTEXT: Final = 4096
@@ -93,10 +94,11 @@ def place(
 def shares(estimate: Estimate, offload: Offload) -> tuple[Share, ...]:
     """What each GPU has to hold when the model is divided so."""
     layers = _without(estimate.layers, offload.host_experts)[-offload.count :]
+    copied = _copied(estimate, offload.count, offload.host_experts)
     found = []
     for number, (device, count) in enumerate(offload.layers):
         mine, layers = layers[:count], layers[count:]
-        size = on_device(estimate, mine, first=number == 0)
+        size = on_device(estimate, mine, first=number == 0, copied=copied)
         found.append(Share(device=device, layers=count, bytes=size))
     return tuple(found)
 
@@ -152,7 +154,9 @@ class _Search:
         if required:
             names = ", ".join(device.id for device in self._devices)
             free = sum(usable(device) for device in self._devices)
-            need = on_device(estimate, _wanted(estimate, options)[0], first=True)
+            layers, experts = _wanted(estimate, options)
+            copied = _copied(estimate, len(layers), experts)
+            need = on_device(estimate, layers, first=True, copied=copied)
         else:
             names, free, need = "the host", usable_host(self._snapshot), estimate.total_host_bytes
         missing = max(need - free, 0)
@@ -206,13 +210,16 @@ class _Search:
         self, estimate: Estimate, layers: Sequence[LayerBytes], *, host_experts: int
     ) -> Iterator[Placement]:
         """These layers, the last of the model, on GPUs: on the fewest that hold them."""
+        copied = _copied(estimate, len(layers), host_experts)
         for count in range(1, len(self._devices) + 1):
             devices = self._devices[:count]
-            shares = dealt(estimate, layers, devices)
+            shares = dealt(estimate, layers, devices, copied=copied)
             if shares is None:
                 continue
             placed = sum(layer.total for layer in layers)
             host = estimate.total_host_bytes - placed - estimate.extra_weights
+            if not copied:
+                host += estimate.fed_compute - estimate.compute
             kinds = {device.id: device.kind for device in devices}
             taken = sum(s.bytes for s in shares if kinds[s.device] is DeviceKind.SHARED)
             if host + taken <= usable_host(self._snapshot):
@@ -240,3 +247,9 @@ def _without(layers: Sequence[LayerBytes], experts: int) -> Sequence[LayerBytes]
         replace(layer, weights=layer.weights - layer.experts) if number < experts else layer
         for number, layer in enumerate(layers)
     ]
+
+
+def _copied(estimate: Estimate, count: int, experts: int) -> int:
+    """The largest tensor in host memory when `count` layers are on GPUs; 0 when all of them are."""
+    here = estimate.layers[: max(len(estimate.layers) - count, experts)]
+    return max((layer.largest or layer.weights for layer in here), default=0)

@@ -7,7 +7,7 @@ model of the graph with the same rules costs milliseconds and hits it to the kil
 """
 
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 Node = NewType("Node", int)
 
@@ -22,6 +22,20 @@ class _Step:
     result: Node | None
     sources: tuple[Node, ...]
     reuse: tuple[Node, ...]
+    at_host: bool = False
+    """Stays there also when all layers are on a GPU."""
+
+
+class Peaks(NamedTuple):
+    """Bytes of the buffers that hold a graph: on one device alone, or a host's and its GPU's."""
+
+    alone: int
+    host: int
+    gpu: int
+
+
+Place = tuple[Node, bool]
+"""A tensor, and whether in host memory: what one side makes and the other reads is in both."""
 
 
 class Graph:
@@ -30,9 +44,11 @@ class Graph:
     A view (reshape, permute, slice) is its origin: name the origin wherever the view is used.
     """
 
-    __slots__ = ("_inputs", "_settled", "_sizes", "_steps")
+    __slots__ = ("_inputs", "_settled", "_sizes", "_steps", "at_host")
 
     def __init__(self) -> None:
+        self.at_host = False
+        """Whether steps from here on need what stays in host memory whatever is offloaded."""
         self._settled = 0
         self._sizes: list[int] = []
         self._inputs: list[Node] = []
@@ -50,12 +66,12 @@ class Graph:
         operand is a tensor and not a view.
         """
         node = self._tensor(size)
-        self._steps.append(_Step(node, sources, reuse))
+        self._steps.append(_Step(node, sources, reuse, self.at_host))
         return node
 
     def store(self, *sources: Node) -> None:
         """A step whose result lies elsewhere, as in a cache. Settles the order so far."""
-        self._steps.append(_Step(None, sources, ()))
+        self._steps.append(_Step(None, sources, (), self.at_host))
         self.settle()
 
     def settle(self) -> None:
@@ -76,33 +92,85 @@ class Graph:
         self._sizes.append(-(-size // ALIGNMENT) * ALIGNMENT)
         return Node(len(self._sizes) - 1)
 
-    def peak(self) -> int:
-        """Bytes of the buffer that holds the graph."""
-        uses = [0] * len(self._sizes)
-        for step in self._steps:
-            for source in step.sources:
-                uses[source] += 1
-        places: dict[Node, int] = {}
-        space = _Space()
-        for node in self._inputs:
-            places[node] = space.take(self._sizes[node])
-        for step in self._steps:
-            if step.result is not None:
-                size = self._sizes[step.result]
-                old = self._replaceable(step, uses, places)
-                places[step.result] = space.take(size) if old is None else places.pop(old)
-            for source in step.sources:
-                uses[source] -= 1
-                if not uses[source] and source in places:
-                    space.give(places.pop(source), self._sizes[source])
-        return space.high
+    def peaks(self) -> Peaks:
+        """What a load reserves, alone on one device and with a GPU that has all layers."""
+        alone = _Walk(self._steps, self._inputs, self._sizes, [True] * len(self._steps)).done()
+        sides = [step.at_host for step in self._steps]
+        apart = _Walk(self._steps, self._inputs, self._sizes, sides).done()
+        return Peaks(alone[True], apart[True], apart[False])
 
-    def _replaceable(self, step: _Step, uses: list[int], places: dict[Node, int]) -> Node | None:
-        wanted = self._sizes[step.result] if step.result is not None else 0
-        for node in step.reuse:
-            if uses[node] == 1 and node in places and self._sizes[node] == wanted:
-                return node
-        return None
+
+class _Walk:
+    """`ggml_gallocr_reserve` over the splits of `ggml_backend_sched`.
+
+    `sides`: of each step, whether it runs on the host. A stretch of steps on one side is a split;
+    what it reads of the other side is copied at its begin, once for the whole graph.
+    """
+
+    def __init__(
+        self, steps: list[_Step], inputs: list[Node], sizes: list[int], sides: list[bool]
+    ) -> None:
+        self._steps, self._inputs, self._sizes, self._sides = steps, inputs, sizes, sides
+        self._spaces = {True: _Space(), False: _Space()}
+        self._offsets: dict[Place, int] = {}
+        self._home = dict.fromkeys(inputs, True)
+        self._uses: dict[Place, int] = {}
+        for step, side in zip(steps, sides, strict=True):
+            if step.result is not None:
+                self._home[step.result] = side
+            for source in step.sources:
+                if (source, side) not in self._uses and self._home[source] is not side:
+                    self._count((source, self._home[source]))  # the copying
+                self._count((source, side))
+
+    def done(self) -> dict[bool, int]:
+        """Bytes of the host's buffer (True) and of the other side's."""
+        for node in self._inputs:
+            self._take((node, True))
+        before = None
+        for number, (step, side) in enumerate(zip(self._steps, self._sides, strict=True)):
+            if side is not before:
+                self._copy_for_split(number, side)
+                before = side
+            if step.result is not None:
+                self._place(step.result, step.reuse, side)
+            for source in step.sources:
+                self._drop((source, side))
+        return {side: space.high for side, space in self._spaces.items()}
+
+    def _copy_for_split(self, number: int, side: bool) -> None:  # noqa: FBT001
+        for step, other in zip(self._steps[number:], self._sides[number:], strict=True):
+            if other is not side:
+                return
+            for source in step.sources:
+                home = self._home[source]
+                if home is not side and (source, side) not in self._offsets:
+                    self._drop((source, home))
+                    self._take((source, side))
+
+    def _place(self, result: Node, reuse: tuple[Node, ...], side: bool) -> None:  # noqa: FBT001
+        """In place of an operand that nobody else needs, else where there is room."""
+        size = self._sizes[result]
+        for node in reuse:
+            old = node, side
+            if self._uses[old] == 1 and old in self._offsets and self._sizes[node] == size:
+                self._offsets[result, side] = self._offsets.pop(old)
+                return
+        self._take((result, side))
+
+    def _count(self, place: Place) -> None:
+        self._uses[place] = self._uses.get(place, 0) + 1
+
+    def _take(self, place: Place) -> None:
+        node, side = place
+        self._offsets[place] = self._spaces[side].take(self._sizes[node])
+
+    def _drop(self, place: Place) -> None:
+        """One use less; the last one gives the room back."""
+        self._uses[place] -= 1
+        if not self._uses[place] and place in self._offsets:
+            node, side = place
+            self._spaces[side].give(self._offsets.pop(place), self._sizes[node])
 
 
 class _Space:

@@ -8,8 +8,8 @@ from stoker.base.errors import DoesNotFit
 from stoker.formats.facts import ModelFacts
 from stoker.planner.dealing import usable
 from stoker.planner.devices import Device, Snapshot
-from stoker.planner.estimate import Options
 from stoker.planner.fit import GpuPolicy, Placement, place
+from stoker.planner.options import Options
 
 _SHARES: Final = (0.75, 0.5, 0.25)
 """Of the GPUs that a model would take, when the rest is in use: finer steps gain little."""
