@@ -232,6 +232,9 @@ FAILURES: Mapping[str, tuple[str, Reason, str]] = {
     "no weights": (
         "(Worker pid=1) ERROR [x.py:953] RuntimeError: Cannot find any model weights with `/m`",
         Reason.BAD_FILE, "weights cannot be read"),
+    "shape": (
+        "(Worker) RuntimeError: start (0) + length (1024) exceeds dimension size (768).",
+        Reason.BAD_FILE, "do not have the shape"),
     "address": ("OSError: [Errno 98] Address already in use", Reason.ADDRESS_IN_USE, "address"),
     "damaged": ("ModuleNotFoundError: No module named 'vllm'", Reason.BROKEN_ENGINE, "damaged"),
     "other": ("(APIServer pid=1) ValueError: something new", Reason.UNKNOWN, "something new"),

@@ -114,7 +114,8 @@ _SIGNS: Final = (
         _AGAIN,
     ),
     sign(
-        r"(?:size mismatch for|shape mismatch|Attempted to load weight) ?(.*)",
+        r"((?:size mismatch for|shape mismatch|Attempted to load weight).*"
+        r"|start \(\d+\) \+ length \(\d+\) exceeds dimension size.*)",
         Reason.BAD_FILE,
         "the weights do not have the shape that config.json says: {0}",
         _AGAIN,
@@ -133,7 +134,7 @@ _SIGNS: Final = (
     ),
 )
 
-_NO_CAUSE: Final = re.compile(r" WARNING |[Ss]ee root cause above")
+_NO_CAUSE: Final = re.compile(r" WARNING |[Ss]ee (?:root cause above|stack trace for root cause)")
 _ERROR: Final = re.compile(r"(?:^|\s)((?:\w+\.)*\w*(?:Error|Exception): .+|error: .+)$")
 _CRASHES: Final = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL})
 
