@@ -98,6 +98,15 @@ def test_a_cpu_never_takes_all_memory() -> None:
         ) == 1  # fmt: skip
 
 
+def test_without_a_compiler_nothing_is_compiled(tmp_path: Path) -> None:
+    compiler = tmp_path / "g++"
+    compiler.touch(mode=0o755)
+    for variant, path, eager in (("cpu", "", 1), ("cpu", str(tmp_path), 0), ("cuda", "", 0)):
+        engine = Vllm({"PATH": path}, python=PYTHON, variant=variant)
+        command = engine.command(MODEL, Mode.COMPLETION, RunSettings(), SOCKET)
+        assert command.argv.count("--enforce-eager") == eager
+
+
 def test_a_gpu_is_told_what_was_planned_and_which_one() -> None:
     planned = RunSettings(
         cache_bytes=1 << 30, gpu_memory_utilization=0.3, offload=Offload((("CUDA1", 16),))
