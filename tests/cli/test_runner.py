@@ -65,6 +65,25 @@ def test_what_it_was_told_holds_until_told_otherwise(stoker_process: Run, home: 
     assert "hint: remove it" in damaged.stderr
 
 
+def test_tls_is_remembered_too(stoker_process: Run, tmp_path: Path) -> None:
+    started = stoker_process("start-runner", "--tls")
+    assert started.stdout.startswith("Running at https://127.0.0.1:"), started.stderr
+    assert stoker_process("start-runner", "--tls=true").stdout.startswith("Already running at")
+    plain = stoker_process("start-runner", "--tls", "off")
+    assert "it is running already, with another tls" in plain.stderr
+    assert "hint: stoker restart-runner --tls off" in plain.stderr
+    again = stoker_process("restart-runner")
+    assert again.stdout.startswith("Stopped\nRunning at https://"), again.stderr
+    cert = stoker_process("restart-runner", "--tls-cert", str(tmp_path / "none.pem"))
+    assert cert.returncode == 1
+    assert "none.pem" in cert.stderr
+    off = stoker_process("start-runner", "--tls=false")
+    assert off.stdout.startswith("Running at http://"), off.stderr
+    lone = stoker_process("restart-runner", "--tls-key", "x.pem")
+    assert "--tls-key goes with --tls-cert" in lone.stderr
+    assert stoker_process("stop-runner").returncode == 0
+
+
 def test_an_engine_that_must_be_there(stoker_process: Run) -> None:
     started = stoker_process("start-runner", "--backend", "llama.cpp", "--gpu", "none")
     assert started.stdout.splitlines()[1] == "llama.cpp: running llama.cpp version: b11549"

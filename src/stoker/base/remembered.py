@@ -11,7 +11,7 @@ from typing import Final
 
 from stoker.base.errors import InvalidSetting, StorageError
 
-KEYS: Final = ("host", "port", "gpu")
+KEYS: Final = ("host", "port", "gpu", "tls", "tls_cert", "tls_key")
 """Settings of `base/config` that are remembered."""
 
 

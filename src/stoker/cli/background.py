@@ -23,6 +23,10 @@ from stoker.client.service import Service, bring_up, service_of
 _STOP_TIMEOUT: Final = 60.0
 
 
+_UNTOLD: Final = {"gpu": "auto", "tls": "off", "tls_cert": "", "tls_key": ""}
+"""What holds when nobody said otherwise."""
+
+
 def own_endpoint() -> Endpoint:
     """Where this user's daemon is. Raises InvalidSetting when another one is named."""
     endpoint = endpoint_of()
@@ -35,7 +39,7 @@ def own_endpoint() -> Endpoint:
 
 
 def start(told: Mapping[str, object]) -> None:
-    """Start it, unless it runs. `told` holds host, port and gpu, as far as they were given.
+    """Start it, unless it runs. `told` holds those of `remembered.KEYS` that were given.
 
     They are remembered. Raises Conflict when it runs with others, Unreachable when it does not
     start; then nothing is remembered.
@@ -45,8 +49,7 @@ def start(told: Mapping[str, object]) -> None:
         _check_same(told)
         put(f"Already running at {_address(endpoint)}\n")
         return
-    flags = [word for name, value in told.items() for word in (f"--{name}", str(value))]
-    _begin(told, lambda: bring_up(flags))
+    _begin(told, lambda: bring_up(_flags(told)))
 
 
 def stop() -> None:
@@ -119,17 +122,22 @@ def _by_variables(environ: Mapping[str, str]) -> dict[str, object]:
 def _check_same(told: Mapping[str, object]) -> None:
     paths = paths_of()
     found = running(paths)
-    now: dict[str, object] = {"gpu": read_remembered(paths.runner).get("gpu", "auto")}
+    now: dict[str, object] = {**_UNTOLD, **read_remembered(paths.runner)}
     if found and found.address:
         listens = parse_endpoint(found.address, origin=str(paths.daemon_lock))
         now |= {"host": listens.host, "port": listens.port}
     others = [name for name, value in told.items() if now.get(name) != value]
     if others:
-        flags = " ".join(f"--{name} {told[name]}" for name in others)
+        flags = _flags({name: value for name, value in told.items() if value != ""})
         raise Conflict(
             f"it is running already, with another {' and '.join(others)}",
-            hint=f"stoker restart-runner {flags}",
+            hint=f"stoker restart-runner {' '.join(flags)}",
         )
+
+
+def _flags(told: Mapping[str, object]) -> list[str]:
+    named = ((f"--{name.replace('_', '-')}", str(value)) for name, value in told.items())
+    return [word for pair in named for word in pair]
 
 
 def _address(endpoint: Endpoint) -> str:

@@ -54,10 +54,17 @@ class Parser(argparse.ArgumentParser):
         default: object = None,
         choices: Sequence[str] | None = None,
         into: str | None = None,
+        bare: str | None = None,
     ) -> None:
-        """A flag with a value of that kind; `into` names the option when its name cannot."""
+        """A flag with a value of that kind; `into` names the option when its name cannot.
+
+        `bare` is what it means without a value, where that means something.
+        """
         self.flags.append(Flag(names, value, help))
-        self.add_argument(*names, type=kind, default=default, choices=choices, dest=into)
+        self.add_argument(
+            *names, type=kind, default=default, choices=choices, dest=into, const=bare,
+            nargs="?" if bare else None,
+        )  # fmt: skip
 
     def many(self, *names: str, value: str, help: str) -> None:  # noqa: A002
         """A flag that may be given several times; the option is a list, in order."""

@@ -12,7 +12,7 @@ from stoker.base.errors import StokerError
 from stoker.cli import background, steps
 from stoker.cli import parser as cli
 from stoker.cli.commands.runner import told
-from stoker.cli.commands.serve import add_listen_flags
+from stoker.cli.commands.serve import add_listen_flags, add_tls_flags, tls_settings
 from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.output import put
 from stoker.cli.session import Session
@@ -27,6 +27,9 @@ class Options(cli.Options):
     gpu: str
     host: str | None
     port: int | None
+    tls: str | None
+    tls_cert: str | None
+    tls_key: str | None
     service: bool
     source: str
     digest: str
@@ -46,6 +49,7 @@ def arguments(parser: cli.Parser) -> None:
     parser.flag("--from", default="", value="ARCHIVE", help="a release of llama.cpp", into="source")
     parser.flag("--digest", default="", value="SHA256", help="what that archive must be")
     add_listen_flags(parser)
+    add_tls_flags(parser)
     parser.switch("--service", help="have systemd or launchd start it at each login")
     parser.switch("--json", help="print progress as JSON lines")
     parser.switch("--do-not-track", help="nothing is tracked; for scripts made for docker model")
@@ -67,7 +71,7 @@ def run(options: Options, session: Session) -> int:
     if not backend:
         _run_daemon(options)
         return 0
-    if options.service or options.host or options.port is not None:
+    if options.service or _settings(options):
         _run_daemon(options)
     client = session.client()
     with doing(f"Failed to install {backend}"), _cancelling(client, backend):
@@ -96,13 +100,17 @@ def _address(source: str) -> str:
 
 def _run_daemon(options: Options) -> None:
     """What `start-runner` and `restart-runner` do; or what the service manager does."""
-    given = told(host=options.host, port=options.port)
     if options.service:
-        background.register(given)
+        background.register(_settings(options))
         return
     if options.fresh:
         background.stop()
-    background.start(given)
+    background.start(_settings(options))
+
+
+def _settings(options: Options) -> dict[str, object]:
+    listen = told(host=options.host, port=options.port)
+    return listen | tls_settings(options.tls, options.tls_cert, options.tls_key)
 
 
 @contextmanager

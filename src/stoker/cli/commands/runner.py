@@ -5,7 +5,7 @@ from typing import Final
 from stoker.base.errors import ModelNotFound, NotInstalled
 from stoker.cli import background
 from stoker.cli import parser as cli
-from stoker.cli.commands.serve import add_gpu_flag, add_listen_flags
+from stoker.cli.commands.serve import add_gpu_flag, add_listen_flags, add_tls_flags, tls_settings
 from stoker.cli.commands.status import lines
 from stoker.cli.errors import doing, say
 from stoker.cli.output import put
@@ -22,6 +22,9 @@ class Options(cli.Options):
     gpu: str | None
     host: str | None
     port: int | None
+    tls: str | None
+    tls_cert: str | None
+    tls_key: str | None
     models: bool
 
 
@@ -34,8 +37,9 @@ def arguments(parser: cli.Parser) -> None:
     parser.flag("--backend", default="", value="NAME", help="an engine that must be installed")
     add_gpu_flag(parser)
     add_listen_flags(parser)
+    add_tls_flags(parser)
     parser.switch("--do-not-track", help="nothing is tracked; for scripts made for docker model")
-    parser.epilog = "--gpu, --host and --port hold for later starts too, until they are changed."
+    parser.epilog = "--gpu, --host, --port and --tls hold for later starts too, until changed."
 
 
 def run(options: Options, session: Session) -> int:
@@ -45,7 +49,8 @@ def run(options: Options, session: Session) -> int:
         return 0
     if options.command == "restart-runner":
         background.stop()
-    background.start(told(host=options.host, port=options.port, gpu=options.gpu))
+    listen = told(host=options.host, port=options.port, gpu=options.gpu)
+    background.start(listen | tls_settings(options.tls, options.tls_cert, options.tls_key))
     client = session.client(start=False)
     if options.gpu in _MADE_FOR and not _has_build(client, options.gpu):
         say(f"note: no engine has a build for --gpu {options.gpu}; to make one:")

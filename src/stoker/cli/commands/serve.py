@@ -2,8 +2,10 @@
 
 import os
 import sys
+from pathlib import Path
 
 from stoker.cli import parser as cli
+from stoker.cli.errors import UsageError
 from stoker.cli.session import Session
 
 
@@ -30,9 +32,7 @@ def arguments(parser: cli.Parser) -> None:
     flag("--log-format", value="FORMAT", help="text or json (text)")
     parser.switch("--require-keys", help="ask for an API key here too, see 'stoker key'")
     parser.switch("--without-keys", help="let everybody do everything who can connect")
-    flag("--tls", value="MODE", help="auto: encrypt, with a certificate made here (off)")
-    flag("--tls-cert", value="FILE", help="encrypt with this certificate, PEM")
-    flag("--tls-key", value="FILE", help="its key, if that is in another file")
+    add_tls_flags(parser)
 
 
 def add_listen_flags(parser: cli.Parser) -> None:
@@ -48,6 +48,33 @@ def add_gpu_flag(parser: cli.Parser) -> None:
         value="KIND",
         help="engine builds to prefer: none, cuda, rocm, vulkan, metal (auto)",
     )
+
+
+def add_tls_flags(parser: cli.Parser) -> None:
+    """Whether a daemon encrypts; Docker Model Runner's `--tls` has no value."""
+    flag = parser.flag
+    flag(
+        "--tls",
+        value="[MODE]",
+        help="auto: encrypt, with a certificate made here (off)",
+        kind=lambda text: {"true": "auto", "false": "off"}.get(text, text),
+        bare="auto",
+    )
+    flag("--tls-cert", value="FILE", help="encrypt with this certificate, PEM")
+    flag("--tls-key", value="FILE", help="its key, if that is in another file")
+
+
+def tls_settings(mode: str | None, cert: str | None, key: str | None) -> dict[str, object]:
+    """What these flags say of `base/config`'s settings: the last word, whatever was said before.
+
+    Raises UsageError for a key without a certificate.
+    """
+    if key and not cert:
+        raise UsageError("--tls-key goes with --tls-cert: which certificate is it the key of?")
+    if cert:
+        files = [str(Path(name).expanduser().absolute()) if name else "" for name in (cert, key)]
+        return {"tls": "off", "tls_cert": files[0], "tls_key": files[1]}
+    return {"tls": mode, "tls_cert": "", "tls_key": ""} if mode else {}
 
 
 def daemon_flags(**values: object) -> list[str]:
@@ -70,9 +97,7 @@ def run(options: Options, _session: Session) -> int:
         log_format=options.log_format,
         require_keys=options.require_keys,
         without_keys=options.without_keys,
-        tls=options.tls,
-        tls_cert=options.tls_cert,
-        tls_key=options.tls_key,
+        **tls_settings(options.tls, options.tls_cert, options.tls_key),
     )
     # The same process, so that a supervisor's signals and the terminal's Ctrl-C reach the daemon.
     argv = [sys.executable, "-P", "-m", "stoker.daemon", *flags]
