@@ -10,15 +10,17 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
+
+from tests.components.daemon import STOKER
 
 _TIMEOUT: Final = 15.0
 # The terminal must control the process, or Ctrl-C would be a character and not a signal.
 _LAUNCH: Final = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "os.execv(sys.executable, [sys.executable, '-m', 'stoker.cli.main', *sys.argv[1:]])"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 CTRL_C: Final = "\x03"
 CTRL_D: Final = "\x04"
@@ -64,13 +66,15 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*argv: str, environ: Mapping[str, str] | None = None) -> Iterator[Terminal]:
-    """`stoker *argv` on a terminal of 80 columns."""
+def terminal(
+    *argv: str, environ: Mapping[str, str] | None = None, program: Sequence[str] = STOKER
+) -> Iterator[Terminal]:
+    """`stoker *argv`, or another program, on a terminal of 80 columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     env = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(environ or {})}
     process = subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, *argv],
+        [sys.executable, "-c", _LAUNCH, *program, *argv],
         stdin=slave,
         stdout=slave,
         stderr=slave,

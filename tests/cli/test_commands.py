@@ -369,34 +369,3 @@ def test_stopping_what_does_not_run(stoker: Stoker, tmp_path: Path) -> None:
     # A number left over from a crash that now belongs to a stranger: to init.
     (tmp_path / "stoker/daemon.lock").write_text('{"pid": 1}')
     assert stoker("stop-runner").out == "Not running\n"
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts(shell: str, stoker: Stoker) -> None:
-    assert "stoker __complete" in stoker("completion", shell).out
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        (["pul"], ["pull\tDownload a model"]),
-        (["pus"], ["push\tUpload a model to its registry"]),
-        (["run", ""], ["smollm2"]),
-        (["run", "x"], []),
-        (["tag", "smo"], ["smollm2"]),
-        (["list", "--j"], ["--json"]),
-        (["completion", ""], ["bash", "zsh", "fish"]),
-        (["docker-plugin", "un"], ["uninstall"]),
-        (["help", "pur"], ["purge"]),
-        (["ps", ""], []),
-        (["nonsense", ""], []),
-    ],
-)
-def test_completions(words: list[str], found: list[str], stoker: Stoker, daemon: Stub) -> None:
-    outcome = stoker("__complete", *words)
-    assert outcome.out.splitlines() == [*found, ":4"]
-
-
-def test_completion_is_silent_without_a_daemon(stoker: Stoker) -> None:
-    outcome = stoker("__complete", "run", "")
-    assert (outcome.code, outcome.out, outcome.err) == (0, ":4\n", "")

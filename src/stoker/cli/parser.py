@@ -32,6 +32,7 @@ class Flag(NamedTuple):
     names: tuple[str, ...]
     value: str
     help: str
+    choices: tuple[str, ...] = ()
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,7 +61,7 @@ class Parser(argparse.ArgumentParser):
 
         `bare` is what it means without a value, where that means something.
         """
-        self.flags.append(Flag(names, value, help))
+        self.flags.append(Flag(names, value, help, tuple(choices or ())))
         self.add_argument(
             *names, type=kind, default=default, choices=choices, dest=into, const=bare,
             nargs="?" if bare else None,

@@ -9,31 +9,48 @@ from stoker.cli.session import Session
 
 _BASH: Final = """\
 _stoker() {
-    local IFS=$'\\n' words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-    # Bash takes the colon of a tag for a separator of words; put such names together again.
-    if declare -F _get_comp_words_by_ref >/dev/null; then
-        local cur cword; _get_comp_words_by_ref -n : cur words cword
-        words=("${words[@]:1:cword}")
-    fi
-    COMPREPLY=($(stoker __complete "${words[@]}" 2>/dev/null | grep -v '^:' | cut -f1))
-    declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
+    local line="${COMP_LINE:0:COMP_POINT}" words found last
+    # Not COMP_WORDS: bash takes the colon of a tag for a separator of words.
+    IFS=' ' read -ra words <<< "$line"
+    [[ "$line" == *' ' ]] && words+=("")
+    last="${words[${#words[@]}-1]}"
+    local IFS=$'\\n'
+    found=($(stoker __complete "${words[@]:1}" 2>/dev/null | cut -f1))
+    local count=$((${#found[@]} - 1))
+    # The last line says whether names of files fit.
+    [[ "${found[$count]}" == :0 ]] && compopt -o default 2>/dev/null
+    # Bash replaces only what follows the last colon or equal sign.
+    COMPREPLY=("${found[@]:0:$count}")
+    COMPREPLY=("${COMPREPLY[@]#"${last%"${last##*[:=]}"}"}")
 }
-complete -o default -F _stoker stoker
+complete -F _stoker stoker
 """
 _ZSH: Final = """\
 #compdef stoker
 _stoker() {
     local -a found
-    found=("${(@f)$(stoker __complete "${(@)words[2,CURRENT]}" 2>/dev/null | grep -v '^:' |
-        sed -e 's/:/\\\\:/g' -e 's/\\t/:/')}")
-    [[ -n "$found" ]] && _describe stoker found || _files
+    found=("${(@f)$(stoker __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    # The last line says whether names of files fit.
+    [[ "$found[-1]" == :0 ]] && { _files; return }
+    found=("${(@)found[1,-2]}")
+    (( $#found )) || return 1
+    # A colon parts a candidate from its description, so others are escaped.
+    found=("${(@)found//:/\\\\:}")
+    found=("${(@)found//$'\\t'/:}")
+    _describe stoker found
 }
 compdef _stoker stoker
 """
 _FISH: Final = """\
 function __stoker_complete
     set -l words (commandline -opc) (commandline -ct)
-    stoker __complete $words[2..] 2>/dev/null | string match -v ':*'
+    set -l found (stoker __complete $words[2..] 2>/dev/null)
+    # The last line says whether names of files fit.
+    if test "$found[-1]" = :0
+        __fish_complete_path (commandline -ct)
+    else
+        string match -v ':*' -- $found
+    end
 end
 complete -c stoker -f -a '(__stoker_complete)'
 """

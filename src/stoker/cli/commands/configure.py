@@ -93,6 +93,11 @@ def arguments(parser: cli.Parser) -> None:
     )
 
 
+def candidates(words: list[str]) -> list[str]:
+    """`show` may stand in a model's place."""
+    return [] if words else ["show"]
+
+
 def run(options: Options, session: Session) -> int:
     if options.words[:1] == ["show"]:
         return _show(options, session)

@@ -55,6 +55,20 @@ def arguments(parser: cli.Parser) -> None:
     )
 
 
+def candidates(words: list[str]) -> list[str]:
+    """Names that may follow these words."""
+    try:
+        known = sorted(_read().contexts)
+    except InvalidSetting:
+        return []  # the shell waits for an answer, not for an error
+    match words[:1]:
+        case ["use"]:
+            return [DEFAULT, *known] if len(words) == 1 else []
+        case ["rm" | "remove" | "inspect"]:
+            return [name for name in known if name not in words]
+    return []
+
+
 def run(options: Options, _session: Session) -> int:
     actions: dict[str, Callable[[list[str], Options], None]] = {
         "create": _create,

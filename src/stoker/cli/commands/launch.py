@@ -46,6 +46,11 @@ def arguments(parser: cli.Parser) -> None:
     )
 
 
+def candidates(words: list[str]) -> list[str]:
+    """Apps, where one may stand."""
+    return [] if words else [*APPS]
+
+
 def run(options: Options, session: Session) -> int:
     if not options.words:
         put(table(HEADER, [[name, app.summary, _state(app)] for name, app in APPS.items()]))
