@@ -13,6 +13,8 @@ from stoker.engines.builds import Builds
 from stoker.engines.install import Installer, State, percent_of, reason_in
 from stoker.engines.machine import Machine, look
 from stoker.engines.recipe import Places, Recipe, Step, check_room, environment_step
+from stoker.engines.workshop import Kind
+from stoker.engines.workshop import Workshop as Installations
 
 MACHINE = Machine(
     system="linux", processor="x86_64", cores=4, memory=8 << 30, disk=50 << 30, tools={}
@@ -215,3 +217,27 @@ def test_looking_at_this_machine(tmp_path: Path) -> None:
     assert machine.disk > 0
     assert machine.memory > 0
     assert machine.tools["c++"] == "my-c++"
+
+
+@pytest.mark.parametrize(("prefer", "made"), [("none", "none"), ("auto", "auto"), ("cuda", "auto")])
+async def test_nothing_is_made_for_gpus_that_are_not_to_be_used(
+    tmp_path: Path, prefer: str, made: str
+) -> None:
+    def recipe(gpu: str, _machine: Machine, places: Places, _environ: object) -> Recipe:
+        code = "import os,sys; b = sys.argv[1]; os.makedirs(b); os.symlink(sys.executable, b+'/python')"
+        argv = (sys.executable, "-I", "-c", code, str(places.staging / "bin"))
+        return Recipe(
+            engine="x", variant=gpu, version="b1", requirement="x==1", steps=(Step("m", argv),),
+            disk=1, memory=1,
+        )  # fmt: skip
+
+    async def fine(_build: Path) -> str:
+        return "fine"
+
+    builds = Builds(tmp_path / "engines", gpu=prefer)
+    environ = {"PATH": "/usr/bin:/bin"}
+    works = Installations(builds, tmp_path, tmp_path / "cache", environ, {"x": Kind(recipe, fine)})
+    build = await works.install("x", "auto", lambda _state: None)
+    assert build.manifest.variant == made
+    wanted = await works.install("x", "vulkan", lambda _state: None)
+    assert wanted.manifest.variant == "vulkan"

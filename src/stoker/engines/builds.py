@@ -91,7 +91,7 @@ class Builds:
         self, root: Path, *, gpu: str = "auto", clock: Callable[[], float] = time.time
     ) -> None:
         self._root = root
-        self._gpu = gpu
+        self.gpu: Final = gpu
         self._clock = clock
         self.changes = 0
         """Grows whenever another build may be the preferred one."""
@@ -109,9 +109,9 @@ class Builds:
     def usable(self, engine: str, requirement: str = "") -> tuple[InstalledBuild, ...]:
         """Those that `command` may use, the preferred one first: the last that was installed."""
         found = [build for build in self.all(engine) if build.serves(requirement)]
-        if self._gpu == "none":
+        if self.gpu == "none":
             return tuple(build for build in found if build.gpu == "none")
-        return tuple(sorted(found, key=lambda build: build.gpu != self._gpu))
+        return tuple(sorted(found, key=lambda build: build.gpu != self.gpu))
 
     def staging(self, engine: str, variant: str) -> Path:
         """The path for a new build, nothing there; what a broken attempt left is removed.

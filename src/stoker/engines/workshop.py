@@ -182,6 +182,8 @@ class Workshop:
         self, engine: str, gpu: str, kind: Kind, notify: Notify, *, fresh: bool
     ) -> InstalledBuild:
         machine, places = await self._prepare(engine)
+        if gpu == "auto" and self._builds.gpu == "none":
+            gpu = "none"  # what would be chosen of itself would never be used
         recipe = kind.recipe(gpu, machine, places, self._environ)
         check_room(recipe, machine)
         installer = Installer(self._builds, self._environ)
