@@ -224,8 +224,9 @@ async def test_nothing_is_made_for_gpus_that_are_not_to_be_used(
     tmp_path: Path, prefer: str, made: str
 ) -> None:
     def recipe(gpu: str, _machine: Machine, places: Places, _environ: object) -> Recipe:
-        code = "import os,sys; b = sys.argv[1]; os.makedirs(b); os.symlink(sys.executable, b+'/python')"
-        argv = (sys.executable, "-I", "-c", code, str(places.staging / "bin"))
+        code = "import os,sys; os.makedirs(sys.argv[1]); os.symlink(sys.executable, sys.argv[2])"
+        folder = places.staging / "bin"
+        argv = (sys.executable, "-I", "-c", code, str(folder), str(folder / "python"))
         return Recipe(
             engine="x", variant=gpu, version="b1", requirement="x==1", steps=(Step("m", argv),),
             disk=1, memory=1,

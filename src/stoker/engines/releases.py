@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from stoker.engines.llamacpp_kits import GPUS
 from stoker.engines.llamacpp_program import NAME, Program, version_of
 from stoker.engines.recipe import Places, Recipe, Step
 from stoker.net.options import NetOptions
+from stoker.net.ranges import total_of
 from stoker.net.request import Request
 from stoker.net.service import Service
 from stoker.net.transport import Transport
@@ -120,39 +122,57 @@ async def fetch(
 async def _download(
     release: Release, path: Path, options: NetOptions, percent: Callable[[int | None], None]
 ) -> None:
+    """Go on where an earlier attempt stopped, where the server can."""
     part = path.with_suffix(".part")
     percent(None)
-    async with _answer(release, options) as (chunks, total):
-        done = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                async for chunk in chunks:
+    try:
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        with part.open("ab") as file:
+            async with _answer(release, options, file.tell()) as (body, at, total):
+                await asyncio.to_thread(file.truncate, at)
+                said = 0
+                async for chunk in body:
                     await asyncio.to_thread(file.write, chunk)
-                    done += len(chunk)
-                    if total:
-                        percent(min(99, 100 * done // total))
-            part.replace(path)
-        except OSError as error:
-            raise StorageError(f"cannot write {part}: {error.strerror}") from error
+                    share = min(99, 100 * file.tell() // total) if total else 0
+                    if share > said:
+                        said = share
+                        percent(share)
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {part}: {error.strerror}") from error
 
 
 @asynccontextmanager
 async def _answer(
-    release: Release, options: NetOptions
-) -> AsyncIterator[tuple[AsyncIterator[bytes], int | None]]:
+    release: Release, options: NetOptions, at: int
+) -> AsyncIterator[tuple[AsyncIterator[bytes], int, int | None]]:
+    """The archive from byte `at` on, or from 0 where that was refused; which, and its whole size.
+
+    Raises RemoteError for any other answer.
+    """
+    request = Request("GET", release.address)
+    if at:
+        request = request.with_headers(Range=f"bytes={at}-")
     transport = Transport(options, SERVICE)
     try:
-        async with transport.send(Request("GET", release.address)) as response:
-            if response.status != 200:
+        async with transport.send(request) as response:
+            granted = response.headers.get("Content-Range", "")
+            if response.status == HTTPStatus.PARTIAL_CONTENT and granted.startswith(f"bytes {at}-"):
+                async with aclosing(response.chunks()) as chunks:
+                    yield chunks, at, total_of(granted)
+            elif response.status == HTTPStatus.OK:
+                async with aclosing(response.chunks()) as chunks:
+                    yield chunks, 0, response.content_length
+            elif at:  # beyond the end, or no ranges here
+                async with _answer(release, options, 0) as whole:
+                    yield whole
+            else:
                 raise RemoteError(
                     f"{response.host} answers {response.status} for {release.address.path}",
                     origin=response.host,
                     status=response.status,
                     hint="is it the address of the archive itself?",
                 )
-            async with aclosing(response.chunks()) as chunks:
-                yield chunks, response.content_length
     finally:
         await transport.aclose()
 
