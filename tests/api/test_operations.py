@@ -131,3 +131,22 @@ def test_every_setting_says_where_it_comes_from(recording: Daemon) -> None:
     assert settings["record_requests"] == {"value": True, "origin": "STOKER_RECORD_REQUESTS"}
     assert settings["port"] == {"value": recording.port, "origin": "--port"}
     assert settings["log_level"] == {"value": "info", "origin": "default"}
+
+
+def test_records_are_for_reading(recording: Daemon) -> None:
+    """A streamed answer is one object, and pictures are cut."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 500}}
+    text = {"type": "text", "text": "what is this?"}
+    seeing = {**CHAT, "messages": [{"role": "user", "content": [text, picture]}]}
+    ask(recording, "POST", "/v1/chat/completions", {**CHAT, "stream": True})
+    ask(recording, "POST", "/v1/chat/completions", seeing)
+    (kept,) = ask(recording, "GET", "/engines/requests?model=pilot").json
+    streamed, seen = kept["records"][-2:]
+    answer = json.loads(streamed["response"])
+    assert answer["object"] == "chat.completion"
+    assert answer["choices"][0]["message"]["content"]
+    (url,) = (
+        part["image_url"]["url"]
+        for part in json.loads(seen["request"])["messages"][0]["content"][1:]
+    )
+    assert url.endswith("A" * 100 + "...[truncated 400 chars]")

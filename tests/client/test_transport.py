@@ -190,3 +190,9 @@ async def test_an_error_of_the_caller_stays_the_callers_in_asyncio(daemon: Stub)
     with pytest.raises(BrokenPipeError):
         async with async_transport.AsyncTransport(endpoint_for(daemon.url), "test").open(LOGS):
             raise BrokenPipeError
+
+
+def test_the_key_is_sent(daemon: Stub, http: Transports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOKER_API_KEY", "stk_x")
+    http.read(endpoint_for(daemon.url), VERSION)
+    assert daemon.requests[0].headers["authorization"] == "Bearer stk_x"

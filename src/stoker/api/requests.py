@@ -4,6 +4,7 @@ Nothing is kept unless the operator asks for it (`record_requests`): prompts are
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ from stoker.api.errors import status_of
 from stoker.api.views import json_response
 from stoker.gateway.exchange import MAX_RECORDED, Exchange
 from stoker.library import Library
+from stoker.wire.chat_stream import whole_chat
 from stoker.wire.requests import Record, Recorded
 
 _PER_MODEL: Final = 10
 _MODELS: Final = 32
+_MEDIA: Final = re.compile(r"(;base64,[A-Za-z0-9+/=]{100})([A-Za-z0-9+/=]+)")
 _WAITING: Final = 100
 """Records a slow follower may be behind; later ones are dropped for it."""
 
@@ -44,14 +47,14 @@ class RequestRoutes:
             return
         now = time.time()
         status = seen.status if seen.error is None else status_of(seen.error)
-        answer = bytes(seen.recorded or b"").decode(errors="replace")
+        answer = _readable(bytes(seen.recorded or b""))
         failed = str(seen.error) if seen.error else (answer if status >= 400 else "")
         record = Record(
             id=f"{seen.model}_{time.time_ns()}",
             model=seen.call.model,
             method="POST",
             url=seen.call.operation.path,
-            request=seen.call.body[:MAX_RECORDED].decode(errors="replace"),
+            request=_without_media(seen.call.body)[:MAX_RECORDED],
             response="" if failed else answer,
             error=failed,
             timestamp=int(now),
@@ -100,3 +103,15 @@ def _records(model: str, records: list[Record]) -> Recorded:
 
 def _event(name: str, value: object) -> bytes:
     return f"event: {name}\ndata: ".encode() + msgspec.json.encode(value) + b"\n\n"
+
+
+def _readable(answer: bytes) -> str:
+    """A streamed chat as one object, as if it had not been streamed; all else as it was sent."""
+    whole = whole_chat(answer) if answer.startswith(b"data:") else None
+    return (whole or answer).decode(errors="replace")
+
+
+def _without_media(body: bytes) -> str:
+    """Pictures and the like are cut: a megabyte of base64 tells nobody anything."""
+    text = body.decode(errors="replace")
+    return _MEDIA.sub(lambda m: f"{m[1]}...[truncated {len(m[2])} chars]", text)
