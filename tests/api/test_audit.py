@@ -63,7 +63,7 @@ def test_changes_leave_lines_and_questions_leave_none(secretive: Daemon) -> None
     assert said[2]["from"] == "127.0.0.1"
 
 
-def test_row10_no_secret_reaches_a_log_an_engine_or_a_file(secretive: Daemon) -> None:
+def test_row_10_no_secret_reaches_a_log_an_engine_or_a_file(secretive: Daemon) -> None:
     key = secretive.cli("key", "add", "other").stdout.strip()
     headers = {"Authorization": f"Bearer {key}"}
     hello = {"model": "pilot", "prompt": "hi", "max_tokens": 1}

@@ -53,7 +53,7 @@ ODD = {
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("what", BAD)
-def test_bad_bodies_are_refused_everywhere(daemon: Daemon, path: str, what: str) -> None:
+def test_row_17_bad_bodies_are_refused_everywhere(daemon: Daemon, path: str, what: str) -> None:
     answer = ask(daemon, "POST", path, BAD[what])
     if path == "/engines/unload" or (path, what) == ("/engines/_configure", "duplicate keys"):
         assert answer.status < 500
@@ -64,13 +64,13 @@ def test_bad_bodies_are_refused_everywhere(daemon: Daemon, path: str, what: str)
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
 @pytest.mark.parametrize("what", ODD)
-def test_odd_bodies_never_break_the_server(daemon: Daemon, path: str, what: str) -> None:
+def test_row_17_odd_bodies_never_break_the_server(daemon: Daemon, path: str, what: str) -> None:
     answer = ask(daemon, "POST", path, ODD[what], {"Content-Type": "text/plain"})
     assert answer.status < 500, (answer.status, answer.body[:300])
     assert ask(daemon, "POST", "/v1/chat/completions", GOOD).status == 200
 
 
-def test_a_body_that_is_announced_too_large_is_refused_at_once(daemon: Daemon) -> None:
+def test_row_17_a_body_that_is_announced_too_large_is_refused_at_once(daemon: Daemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as line:
         line.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -79,7 +79,7 @@ def test_a_body_that_is_announced_too_large_is_refused_at_once(daemon: Daemon) -
         assert line.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
-def test_many_openings_of_a_body_do_no_harm(daemon: Daemon) -> None:
+def test_row_16_many_openings_of_a_body_do_no_harm(daemon: Daemon) -> None:
     """Half a request, then gone; a hundred times."""
     for _ in range(100):
         with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as line:

@@ -191,7 +191,7 @@ def _until_admitted(daemon: Daemon, body: object, headers: dict[str, str]) -> Re
     return answer
 
 
-def test_a_response_is_remembered_for_whom_it_was_made(
+def test_row_24_a_response_is_remembered_for_whom_it_was_made(
     guarded: Daemon, admin: dict[str, str], limited: dict[str, str]
 ) -> None:
     other = key(guarded, "other", "--model", "pilot")

@@ -19,7 +19,7 @@ ROUTES = (
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_strange_hosts_and_origins_are_refused_everywhere(
+def test_rows_11_and_12_strange_hosts_and_origins_are_refused_everywhere(
     daemon: Daemon, method: str, path: str
 ) -> None:
     for name, value in (
@@ -71,7 +71,7 @@ def test_programs_get_no_cors_headers(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=UTF-8", "multipart/form-data"])
-def test_pages_cannot_post_without_being_asked_first(daemon: Daemon, kind: str) -> None:
+def test_row_12_pages_cannot_post_without_being_asked_first(daemon: Daemon, kind: str) -> None:
     body = b'{"all": true}'
     headers = {"Content-Type": kind, "Origin": "http://localhost:3000"}
     assert ask(daemon, "POST", "/engines/unload", body, headers).status == 415

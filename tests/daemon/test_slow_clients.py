@@ -1,5 +1,7 @@
 """Clients that are slow on purpose, and many (row 16): cut, while everybody else is served."""
 
+import contextlib
+import gzip
 import http.client
 import json
 import resource
@@ -8,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import psutil
 import pytest
 
 from tests.components.artifacts import put_model
@@ -22,6 +25,7 @@ LIMITS = {
     "STOKER_BODY_RATE": "1000",
     "STOKER_WRITE_TIMEOUT": "1",
     "STOKER_MAX_CONNECTIONS": "40",
+    "STOKER_MAX_BODY": "1000000",
 }
 
 
@@ -58,7 +62,7 @@ BODY = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500
 
 
 @pytest.mark.parametrize("said", [b"", b"G", HALF, HALF + b"a\r\n"])
-def test_row16_a_header_that_never_ends_is_cut(hurried: Daemon, said: bytes) -> None:
+def test_row_16_a_header_that_never_ends_is_cut(hurried: Daemon, said: bytes) -> None:
     with connected(hurried, said) as line:
         assert whole(line) == b""
 
@@ -72,7 +76,7 @@ def drip(line: socket.socket, stop: threading.Event) -> None:
             return
 
 
-def test_row16_a_header_that_drips_is_cut_all_the_same(hurried: Daemon) -> None:
+def test_row_16_a_header_that_drips_is_cut_all_the_same(hurried: Daemon) -> None:
     with connected(hurried, HALF) as line:
         stop = threading.Event()
         dripping = threading.Thread(target=drip, args=(line, stop))
@@ -83,7 +87,7 @@ def test_row16_a_header_that_drips_is_cut_all_the_same(hurried: Daemon) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/messages", "/api/chat", "/models/create"])
-def test_row16_a_body_that_stops_or_drips_is_given_up(hurried: Daemon, path: str) -> None:
+def test_row_16_a_body_that_stops_or_drips_is_given_up(hurried: Daemon, path: str) -> None:
     request = BODY.replace(b"/v1/completions", path.encode())
     for dripping in (False, True):
         with connected(hurried, request) as line:
@@ -100,18 +104,40 @@ def test_row16_a_body_that_stops_or_drips_is_given_up(hurried: Daemon, path: str
         assert b"\r\nStoker-Error: request_timeout\r\n" in answer
 
 
-def test_row16_a_slow_archive_is_given_up(hurried: Daemon) -> None:
+def test_row_16_a_slow_archive_is_given_up(hurried: Daemon) -> None:
     with connected(hurried, BODY.replace(b"/v1/completions", b"/models/load")) as line:
         assert line.recv(65536).startswith(b"HTTP/1.1 408 ")
 
 
-def test_row16_a_fast_body_in_pieces_passes(hurried: Daemon) -> None:
+def test_row_16_a_fast_body_in_pieces_passes(hurried: Daemon) -> None:
     data = json.dumps({**HELLO, "prompt": "hi " * 200, "filler": "x" * 20_000}).encode()
     header = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n"
     with connected(hurried, header.encode() + b"\r\n") as line:
         for at in range(0, len(data), 1000):
             line.sendall(data[at : at + 1000])
         assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/messages", "/api/chat", "/api/show"])
+def test_row_17_a_body_without_an_announced_length_or_of_one_that_grows_is_bounded(
+    hurried: Daemon, path: str
+) -> None:
+    chunked = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    bomb = gzip.compress(b" " * 100_000_000)
+    packed = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n" % len(bomb)
+    before = memory(hurried)
+    for headers, body in ((b"Transfer-Encoding: chunked\r\n", chunked * 2), (packed, bomb)):
+        request = b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (path.encode(), headers)
+        with connected(hurried, request) as line:
+            with contextlib.suppress(ConnectionError):
+                line.sendall(body)
+            assert line.recv(4096).startswith(b"HTTP/1.1 413 ")
+    assert memory(hurried) - before < 50_000_000
+
+
+def memory(daemon: Daemon) -> int:
+    """Bytes that the daemon itself has in RAM."""
+    return psutil.Process(daemon.process.pid).memory_info().rss
 
 
 def endless(daemon: Daemon) -> bytes:
@@ -132,7 +158,7 @@ def endless(daemon: Daemon) -> bytes:
     )
 
 
-def test_row16_a_reader_that_takes_nothing_is_cut_and_its_generation_ends(hurried: Daemon) -> None:
+def test_row_16_a_reader_that_takes_nothing_is_cut_and_its_generation_ends(hurried: Daemon) -> None:
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", hurried.port))
@@ -148,7 +174,7 @@ def busy(daemon: Daemon) -> bool:
     return any(runner.get("in_use") for runner in ask(daemon, "GET", "/engines/ps").json)
 
 
-def test_row16_a_slow_reader_that_takes_something_is_served(hurried: Daemon) -> None:
+def test_row_16_a_slow_reader_that_takes_something_is_served(hurried: Daemon) -> None:
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", hurried.port))
@@ -164,7 +190,7 @@ def test_row16_a_slow_reader_that_takes_something_is_served(hurried: Daemon) -> 
     assert got > 5_000_000
 
 
-def test_row16_silent_connections_make_room_for_those_who_ask(hurried: Daemon) -> None:
+def test_row_16_silent_connections_make_room_for_those_who_ask(hurried: Daemon) -> None:
     with ExitStack() as held:
         for _ in range(200):
             held.enter_context(connected(hurried))
@@ -172,7 +198,7 @@ def test_row16_silent_connections_make_room_for_those_who_ask(hurried: Daemon) -
             assert ask(hurried, "GET", "/health").status == 200
 
 
-def test_row16_too_many_at_work_are_refused_cleanly(hurried: Daemon) -> None:
+def test_row_16_too_many_at_work_are_refused_cleanly(hurried: Daemon) -> None:
     with ExitStack() as held:
         for _ in range(40):
             held.enter_context(connected(hurried, BODY))
@@ -187,7 +213,7 @@ def test_row16_too_many_at_work_are_refused_cleanly(hurried: Daemon) -> None:
         assert Daemon(hurried.home, 0, hurried.process, by_socket).cli("ps").returncode == 0
 
 
-def test_row16_ten_thousand_idle_connections(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_row_16_ten_thousand_idle_connections(tmp_path_factory: pytest.TempPathFactory) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(10_000, hard - 500)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 500), hard))

@@ -1,5 +1,6 @@
 """TLS: a certificate of one's own, or one that is made here and trusted from this home."""
 
+import contextlib
 import datetime as dt
 import http.client
 import re
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from stoker.base.config import load_config
+from stoker.base.paths import paths_of
 from stoker.daemon.certificates import ensure_certificate, names_here
+from stoker.daemon.tls import certificate_of
 from tests.components.daemon import Daemon, environment, run_cli, running_daemon
 from tests.components.local_ca import LocalCa
 
@@ -131,6 +135,42 @@ def test_a_certificate_of_ones_own(tmp_path: Path) -> None:
         assert run_cli(env, "version").returncode == 0
         assert not (home / "tls").exists()
         assert re.search(r"address=https://", (home / "daemon.out").read_text())
+
+
+def shown_by(context: ssl.SSLContext, authority: Path) -> bytes:
+    """The certificate that a new connection gets, once the handshake has succeeded."""
+    client = ssl.create_default_context(cafile=authority)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    seen = client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    for side in (seen, server, seen, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    certificate = seen.getpeercert(binary_form=True)
+    assert certificate
+    return certificate
+
+
+def test_renewed_files_are_shown_and_broken_ones_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = LocalCa(tmp_path / "ca")
+    issued = authority.issue(["127.0.0.1"])
+    environ = {"STOKER_TLS_CERT": str(issued.certificate), "STOKER_TLS_KEY": str(issued.key)}
+    certificate = certificate_of(
+        load_config(tmp_path, environ, {}), paths_of({"STOKER_HOME": str(tmp_path)})
+    )
+    assert certificate
+    before = shown_by(certificate.context, authority.certificate)
+    authority.issue(["127.0.0.1"])  # into the same files
+    assert shown_by(certificate.context, authority.certificate) == before
+    certificate.renew()
+    renewed = shown_by(certificate.context, authority.certificate)
+    assert renewed != before
+    issued.key.write_text("half a fi")
+    certificate.renew()
+    assert shown_by(certificate.context, authority.certificate) == renewed
+    assert "the certificate stays as it was" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def sent(tenants: Tenants, engine: LlamaCpp | Vllm, caller: Caller) -> dict[str,
     return found
 
 
-def test_row24_vllm_gets_a_salt_that_nobody_can_choose_or_know() -> None:
+def test_row_24_vllm_gets_a_salt_that_nobody_can_choose_or_know() -> None:
     tenants, vllm = Tenants(lambda: True), Vllm()
     salts = [sent(tenants, vllm, caller)["cache_salt"] for caller in (A, B, A)]
     assert salts[0] == salts[2]
@@ -33,7 +33,7 @@ def test_row24_vllm_gets_a_salt_that_nobody_can_choose_or_know() -> None:
     assert tenants.settings(vllm, RunSettings()) == RunSettings()
 
 
-def test_row24_llamacpp_reads_no_cache_for_a_tenant() -> None:
+def test_row_24_llamacpp_reads_no_cache_for_a_tenant() -> None:
     tenants, llama = Tenants(lambda: True), LlamaCpp()
     assert sent(tenants, llama, A)["cache_prompt"] is False
     assert sent(tenants, llama, LOCAL)["cache_prompt"] is True
@@ -44,7 +44,7 @@ def test_row24_llamacpp_reads_no_cache_for_a_tenant() -> None:
     assert flags == ("--parallel", "2", "--no-cache-prompt")
 
 
-def test_row24_nothing_changes_without_tenants() -> None:
+def test_row_24_nothing_changes_without_tenants() -> None:
     tenants = Tenants(lambda: False)
     for engine in (LlamaCpp(), Vllm()):
         assert tenants.body(engine, LOCAL, BODY) is BODY
@@ -82,7 +82,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-def test_row24_two_keys_on_one_engine(shared: Daemon) -> None:
+def test_row_24_two_keys_on_one_engine(shared: Daemon) -> None:
     headers = []
     for name, flags in (("admin", []), ("a", ["--model", "pilot"]), ("b", ["--model", "pilot"])):
         made = shared.cli("key", "add", name, *flags)

@@ -32,7 +32,7 @@ HOSTILE = "name\r\n[2026-01-01T00:00:00.000000000Z] INFO forged \x1b[2J\u2028 st
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_row15_text_of_others_cannot_forge_a_line(form: str) -> None:
+def test_row_15_text_of_others_cannot_forge_a_line(form: str) -> None:
     record = logging.makeLogRecord({"msg": "pulling model=%s", "args": (HOSTILE,)})
     for line in (LINES[form].service().format(record), LINES[form].engine("e", "m", HOSTILE)):
         written = line.split("\n")

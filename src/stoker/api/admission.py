@@ -18,7 +18,7 @@ from stoker.gateway.caller import CALLER
 _ANYONE: Final = Caller("anyone")
 _STRANGER: Final = Caller("stranger", models=frozenset())
 """Sees what everybody sees."""
-_HINT: Final = "send one as 'Authorization: Bearer stk_...'; the stoker command: STOKER_API_KEY"
+_HINT: Final = "send one as 'Authorization: Bearer stk_...'; for this command, set STOKER_API_KEY"
 
 
 @final

@@ -57,9 +57,10 @@ def _caller(request: web.Request) -> str:
 
 
 async def sign(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the request's id into the answer."""
+    """Put the request's id into the answer; versions of libraries are nobody's business."""
     del request
     response.headers[HEADER] = request_id.get()
+    response.headers[hdrs.SERVER] = "stoker"
 
 
 @web.middleware

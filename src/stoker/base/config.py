@@ -36,7 +36,7 @@ class Config:
     `tls`: `auto` makes a certificate, `tls_cert` and `tls_key` name files of one's own.
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
-    be.
+    be. `max_body`: bytes of a request to a model.
     `gpu`: the kind whose builds of engines are preferred; `none` keeps models off GPUs.
     """
 
@@ -62,6 +62,7 @@ class Config:
     write_timeout: float
     body_timeout: float
     body_rate: int
+    max_body: int
     gpu: str
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
@@ -98,7 +99,8 @@ _KEYS: Final = (
     _Key("header_timeout", 10.0, values.as_seconds, ("STOKER_HEADER_TIMEOUT",)),
     _Key("write_timeout", 60.0, values.as_seconds, ("STOKER_WRITE_TIMEOUT",)),
     _Key("body_timeout", 30.0, values.as_seconds, ("STOKER_BODY_TIMEOUT",)),
-    _Key("body_rate", 4096, values.as_rate, ("STOKER_BODY_RATE",)),
+    _Key("body_rate", 4096, values.as_positive, ("STOKER_BODY_RATE",)),
+    _Key("max_body", 256 * 1024 * 1024, values.as_positive, ("STOKER_MAX_BODY",)),
     _Key("gpu", "auto", values.as_gpu, ("STOKER_GPU",)),
 )
 VARIABLES: Final = MappingProxyType({key.name: key.variables for key in _KEYS})

@@ -70,11 +70,11 @@ def as_count(value: object) -> int:
     return count
 
 
-def as_rate(value: object) -> int:
-    rate = as_whole(value)
-    if rate < 1:
-        raise ValueError("a number of bytes a second, at least 1")
-    return rate
+def as_positive(value: object) -> int:
+    number = as_whole(value)
+    if number < 1:
+        raise ValueError("a number of at least 1")
+    return number
 
 
 def as_seconds(value: object) -> float:

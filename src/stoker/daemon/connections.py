@@ -7,18 +7,20 @@ nothing is started or awaited for a request or for a piece of a stream.
 
 import asyncio
 import fcntl
+import ipaddress
 import resource
 import sys
 import termios
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, cast, final
 
 from aiohttp import web
 
-# An event loop has no use for more, and closing them one by one takes a second.
+from stoker.daemon.repeating import repeating
+
+# An event loop has no use for more.
 _MOST_FILES: Final = 65536
 # Store, logs, engines' pipes, transfers.
 _OWN_FILES: Final = 128
@@ -41,7 +43,7 @@ class ConnectionLimits:
 
 
 def open_files() -> int:
-    """Raise the limit of open files as far as the system lets us; how many we may have."""
+    """Raise the limit of open files as far as may be; how many we may have now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -62,7 +64,8 @@ class Connections:
     def __init__(self, server: web.Server, limits: ConnectionLimits) -> None:
         self._server = server
         self._limits = limits
-        self._total = limits.total or room(open_files())
+        possible = room(open_files())
+        self._total = min(limits.total, possible) or possible
         self._count = 0
         self._clients: Counter[str] = Counter()
         # In the order they came, which a dict keeps.
@@ -74,31 +77,17 @@ class Connections:
         """The factory for `create_server`."""
         return Connection(self, self._server)
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Look after them while the block runs."""
-        loop = asyncio.get_running_loop()
         pause = min(1.0, self._limits.header / 4, self._limits.write / 4)
-
-        timer: asyncio.TimerHandle
-
-        def look() -> None:
-            nonlocal timer
-            self._sweep()
-            timer = loop.call_later(pause, look)
-
-        timer = loop.call_later(pause, look)
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return repeating(pause, self._sweep)
 
     def enter(self, connection: "Connection", client: str | None) -> bytes:
-        """Take in a connection; else what to tell it. `client`: None when it is not counted."""
+        """Take in a connection; else what to tell it. `client` as in `client_of`."""
         if client is None:
             self._silent[connection] = None
             return b""
-        if _is_remote(client) and self._clients[client] >= self._limits.per_client:
+        if client and self._clients[client] >= self._limits.per_client:
             return _refusal(429, "Too Many Requests", f"too many connections from {client}")
         if self._count >= self._total:
             oldest = next((c for c in self._silent if c.client is not None), None)
@@ -164,8 +153,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.line = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        client = peer[0] if isinstance(peer, tuple) else None
+        client = client_of(transport.get_extra_info("peername"))
         refusal = self._all.enter(self, client)
         if refusal:
             self.line.write(refusal)
@@ -216,8 +204,18 @@ class Connection(asyncio.Protocol):
         self.line.abort()
 
 
-def _is_remote(client: str) -> bool:
-    return not client.startswith("127.") and client != "::1"
+def client_of(peer: object) -> str | None:
+    """Whom connections from there count for: empty for this machine, None for the unix socket."""
+    if not isinstance(peer, tuple):
+        return None
+    address = ipaddress.ip_address(peer[0].partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        if mapped is None and not address.is_loopback:
+            # Nobody has fewer addresses than these.
+            return str(ipaddress.ip_network((address, 64), strict=False))
+        address = mapped or address
+    return "" if address.is_loopback else str(address)
 
 
 def _unread(line: asyncio.Transport) -> int:

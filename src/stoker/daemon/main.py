@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import logging
 import os
-import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Final
 
 import stoker
@@ -25,7 +25,7 @@ from stoker.daemon.lifecycle import (
     until_signalled,
 )
 from stoker.daemon.serving import Listener, serving
-from stoker.daemon.tls import tls_context
+from stoker.daemon.tls import Certificate, certificate_of
 from stoker.observe.logs import set_up_logging
 
 logger = logging.getLogger("stoker.daemon")
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         set_up_logging(
             paths.logs, level=config.log_level, form=config.log_format, foreground=foreground
         )
-        _run(config, paths, tls_context(config, paths))
+        _run(config, paths, certificate_of(config, paths))
     except StokerError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  # the daemon's own rim
         if error.hint:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
+def _run(config: Config, paths: Paths, tls: Certificate | None) -> None:
     address = f"{'https' if tls else 'http'}://{config.host}:{config.port}"
     socket, models = str(paths.socket), str(paths.models)
     running = Running(os.getpid(), address, socket, stoker.__version__, models)
@@ -90,13 +90,14 @@ def _run(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
             uvloop.run(_serve(config, paths, tls))
 
 
-async def _serve(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
+async def _serve(config: Config, paths: Paths, tls: Certificate | None) -> None:
     tcp = listen_tcp(config.host, config.port)
     unix = listen_unix(paths.socket)
     try:
+        listeners = [Listener(tcp, tls.context if tls else None), Listener(unix)]
         async with (
             compose(config, paths) as daemon,
-            serving(daemon.app, [Listener(tcp, tls), Listener(unix)], _limits(config)),
+            serving(daemon.app, listeners, _limits(config)),
         ):
             logger.info(
                 "listening address=%s://%s:%s socket=%s version=%s pid=%s",
@@ -104,7 +105,8 @@ async def _serve(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> No
                 paths.socket, stoker.__version__, os.getpid(),
             )  # fmt: skip
             _warn(config, paths, tls)
-            number = await until_signalled()
+            with tls.renewed() if tls else nullcontext():
+                number = await until_signalled()
             logger.info("draining signal=%s", number)
             if not await daemon.scheduler.drain(_DRAIN_SECONDS):
                 logger.warning("cutting requests that did not end in %s s", _DRAIN_SECONDS)
@@ -122,7 +124,7 @@ def _limits(config: Config) -> ConnectionLimits:
     )
 
 
-def _warn(config: Config, paths: Paths, tls: ssl.SSLContext | None) -> None:
+def _warn(config: Config, paths: Paths, tls: Certificate | None) -> None:
     """Say what an operator may not have meant."""
     if config.require_keys is False:
         if not is_loopback(config.host):

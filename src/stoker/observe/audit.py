@@ -47,8 +47,9 @@ class AuditLog:
         said = {"time": rfc3339(time.time()), **msgspec.to_builtins(change)}
         if name := request_id.get():
             said["request_id"] = name
-        if change.what:
-            said["what"] = _clean(change.what)
+        said["what"] = _clean(change.what)
+        if not said["what"]:
+            del said["what"]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._append(msgspec.json.encode(said) + b"\n")
