@@ -11,8 +11,8 @@ from stoker.planner.devices import Device, Snapshot
 from stoker.planner.fit import GpuPolicy, Placement, place
 from stoker.planner.options import Options
 
-_SHARES: Final = (0.75, 0.5, 0.25)
-"""Of the GPUs that a model would take, when the rest is in use: finer steps gain little."""
+_SHARES: Final = (1.0, 0.75, 0.5, 0.25)
+"""Of what a model would take of GPUs, when the rest is in use: finer steps gain little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def ladder(
             alike = _tried(facts, machine, (device,), fixed, GpuPolicy.REQUIRED)
             rungs += [Rung(found, 0) for found in alike]
     if policy is GpuPolicy.PREFERRED and options.gpu_layers is None:
-        lesser = _lesser(facts, machine, options)
+        lesser = _lesser(facts, machine, options, sum(share.bytes for share in best.shares))
         known = {rung.placement.offload for rung in rungs}
         for found in sorted(lesser, key=_goodness, reverse=True):
             if found.offload not in known:
@@ -56,13 +56,21 @@ def ladder(
     return tuple(rungs)
 
 
-def _lesser(facts: ModelFacts, machine: Snapshot, options: Options) -> Iterator[Placement]:
+def _lesser(
+    facts: ModelFacts, machine: Snapshot, options: Options, whole: int
+) -> Iterator[Placement]:
+    """On all GPUs together and on each one alone. `whole`: bytes that the best one takes."""
     sets = [machine.devices, *((device,) for device in machine.devices)]
     for devices in sets if len(machine.devices) > 1 else sets[:1]:
         for share in _SHARES:
-            shrunk = tuple(replace(d, free=d.free - int(usable(d) * (1 - share))) for d in devices)
+            shrunk = (_shrunk(device, int(share * whole)) for device in devices)
             yield from _tried(facts, machine, shrunk, options, GpuPolicy.PREFERRED)
     yield from _tried(facts, machine, (), options, GpuPolicy.NEVER)
+
+
+def _shrunk(device: Device, most: int) -> Device:
+    spare = max(usable(device) - most, 0)
+    return replace(device, free=device.free - spare)
 
 
 def _tried(
