@@ -16,6 +16,7 @@ from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange
 from stoker.gateway.upstream import Upstreams
 from stoker.observe.metrics import Metrics
+from stoker.planner.devices import HOST
 from stoker.scheduler import RunnerStatus, Scheduler
 from stoker.scheduler.events import Effect, Start, Stop
 
@@ -58,7 +59,8 @@ class MetricsRoutes:
         for one in runners:
             labels = (one.name, one.key.engine, one.key.mode.value)
             metrics.runners.labels(*labels, one.state.value).set(1)
-            metrics.memory.labels(*labels).set(one.memory)
+            for device, size in {HOST: one.memory, **one.devices}.items():
+                metrics.memory.labels(*labels, device).set(size)
             metrics.busy.labels(*labels).set(one.in_use)
             metrics.waiting.labels(*labels).set(one.waiting)
 

@@ -74,10 +74,11 @@ class OllamaModelRoutes:
         now = time.time()
         running = [
             wire.Running(
-                status.name, status.name, status.memory,
+                status.name, status.name, status.memory + sum(status.devices.values()),
                 status.key.model.removeprefix("sha256:"),
                 _details(here[status.key.model]) if status.key.model in here else wire.Details(),
                 _expiry(status, now),
+                size_vram=sum(status.devices.values()),
             )
             for status in self._scheduler.status()
         ]  # fmt: skip

@@ -95,4 +95,6 @@ def runner(status: RunnerStatus, resident: int, now: datetime) -> manage.Runner:
         pid=status.pid or 0,
         memory=resident,
         loaded=int(100 * (status.read or 0)) if status.state is RunnerState.LOADING else 0,
+        devices=dict(status.devices),
+        placed=status.placed,
     )

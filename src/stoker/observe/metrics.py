@@ -48,8 +48,8 @@ class Metrics:
             "stoker_runners", "Runners now", (*_MODEL, "mode", "state"), registry=self.registry
         )
         self.memory = Gauge(
-            "stoker_runner_memory_bytes", "Estimated memory of a runner", (*_MODEL, "mode"),
-            registry=self.registry,
+            "stoker_runner_memory_bytes", "Memory a runner is counted with, by device",
+            (*_MODEL, "mode", "device"), registry=self.registry,
         )  # fmt: skip
         self.busy = Gauge(
             "stoker_requests_running", "Requests being answered", (*_MODEL, "mode"),

@@ -114,8 +114,9 @@ class Tagged(msgspec.Struct):
 class Runner(msgspec.Struct, omit_defaults=True):
     """One entry of `GET /engines/ps`.
 
-    `last_used` is RFC 3339. `model_id`, `build`, `pid`, `memory` (resident bytes) and, while it
-    loads, `loaded` (percent of its files that were read) are ours.
+    `last_used` is RFC 3339. Ours are `model_id`, `build`, `pid`, `memory` (resident bytes),
+    `devices` (planned bytes of GPUs), `placed` (which part is where, in words) and, while it loads,
+    `loaded` (percent of its files that were read).
     """
 
     backend_name: str
@@ -130,6 +131,8 @@ class Runner(msgspec.Struct, omit_defaults=True):
     pid: int = 0
     memory: int = 0
     loaded: int = 0
+    devices: dict[str, int] = {}
+    placed: str = ""
 
 
 class Unload(msgspec.Struct, omit_defaults=True):

@@ -36,13 +36,16 @@ def run(options: Options, session: Session) -> int:
     rows = [[_name(r.model_name), r.backend_name, r.mode, until(r, now)] for r in runners]
     header = HEADER
     if options.memory:
-        header = (*HEADER, "MEMORY", "PID", "BUILD")
-        rows = [
-            [*row, binary_size(r.memory) if r.memory else "", str(r.pid or ""), r.build]
-            for row, r in zip(rows, runners, strict=True)
-        ]
+        header = (*HEADER, "MEMORY", "GPU MEMORY", "PLACED", "PID", "BUILD")
+        rows = [[*row, *_taken(r)] for row, r in zip(rows, runners, strict=True)]
     put(table(header, rows))
     return 0
+
+
+def _taken(runner: Runner) -> list[str]:
+    gpus = ", ".join(f"{device} {binary_size(size)}" for device, size in runner.devices.items())
+    memory = binary_size(runner.memory) if runner.memory else ""
+    return [memory, gpus, runner.placed, str(runner.pid or ""), runner.build]
 
 
 def until(runner: Runner, now: datetime) -> str:
