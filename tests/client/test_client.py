@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from typing import get_origin
 
@@ -185,8 +185,39 @@ def test_the_two_clients_have_the_same_methods() -> None:
         there = inspect.signature(getattr(AsyncClient, name))
         assert here.parameters == there.parameters
         assert inspect.getdoc(getattr(Client, name)) == inspect.getdoc(getattr(AsyncClient, name))
-        if get_origin(here.return_annotation) is Iterator:
-            assert get_origin(there.return_annotation) is AsyncIterator
+        if get_origin(here.return_annotation) is Generator:
+            assert get_origin(there.return_annotation) is AsyncGenerator
         else:
             assert here.return_annotation == there.return_annotation
             assert inspect.iscoroutinefunction(getattr(AsyncClient, name))
+
+
+def test_closing_a_pull_cancels_it(daemon: Stub) -> None:
+    daemon.stall_after = 1
+    records = Client(daemon.url).pull("other")
+    assert next(records).type == "progress"
+    records.close()
+    assert daemon.gone.wait(5)
+
+
+async def test_closing_a_pull_cancels_it_in_asyncio(daemon: Stub) -> None:
+    daemon.stall_after = 1
+    async with aclosing(AsyncClient(daemon.url).pull("other")) as records:
+        assert (await anext(records)).type == "progress"
+    assert await asyncio.to_thread(daemon.gone.wait, 5)
+
+
+async def test_a_cancelled_task_leaves_the_daemon(daemon: Stub) -> None:
+    daemon.stall_after = 1
+    begun = asyncio.Event()
+
+    async def pull() -> None:
+        async for _ in AsyncClient(daemon.url).pull("other"):
+            begun.set()
+
+    task = asyncio.create_task(pull())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(daemon.gone.wait, 5)

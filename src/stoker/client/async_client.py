@@ -1,6 +1,6 @@
 """`AsyncClient`: every call of the management API, and chat, for asyncio. The twin of `Client`."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar, final
 
@@ -28,10 +28,14 @@ def _one(
     return method_of(make, method)
 
 
-def _many(make: Callable[P, Feed[T]]) -> "Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]":
+def _many(
+    make: Callable[P, Feed[T]],
+) -> "Callable[Concatenate[AsyncClient, P], AsyncGenerator[T, None]]":
     """A method that yields the answers of that feed as they come."""
 
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+    async def method(
+        self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
         feed = make(*args, **kwargs)
         decoder = feed.decoder(str(self.endpoint))
         async with self.http.open(feed.request) as stream:
@@ -41,7 +45,7 @@ def _many(make: Callable[P, Feed[T]]) -> "Callable[Concatenate[AsyncClient, P], 
             for value in decoder.end():
                 yield value
 
-    return method_of(make, method, many=AsyncIterator)
+    return method_of(make, method, many=AsyncGenerator[T, None])
 
 
 @final

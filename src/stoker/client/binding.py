@@ -11,8 +11,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def method_of(make: Callable[..., object], method: F, *, many: Any = None) -> F:
     """`method`, described as `make`, with `self` first and the answer for its result.
 
-    `many` is the type of iterator that answers come in. Only `help()` and the like see this: type
-    checkers know by themselves.
+    `many` is the generic type that many answers come in, with a place for theirs. Only `help()` and
+    the like see this: type checkers know by themselves.
     """
     own = signature(make)
     (answer,) = get_args(own.return_annotation)

@@ -3,7 +3,7 @@
 What is sent and how answers are read is in `client/calls`; here they meet a transport.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar, final
 
@@ -28,10 +28,12 @@ def _one(make: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
     return method_of(make, method)
 
 
-def _many(make: Callable[P, Feed[T]]) -> "Callable[Concatenate[Client, P], Iterator[T]]":
+def _many(
+    make: Callable[P, Feed[T]],
+) -> "Callable[Concatenate[Client, P], Generator[T, None, None]]":
     """A method that yields the answers of that feed as they come."""
 
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
         feed = make(*args, **kwargs)
         decoder = feed.decoder(str(self.endpoint))
         with self.http.open(feed.request) as stream:
@@ -39,7 +41,7 @@ def _many(make: Callable[P, Feed[T]]) -> "Callable[Concatenate[Client, P], Itera
                 yield from decoder.feed(data)
             yield from decoder.end()
 
-    return method_of(make, method, many=Iterator)
+    return method_of(make, method, many=Generator[T, None, None])
 
 
 @final
