@@ -35,24 +35,23 @@ class KeyRing:
 
     def __bool__(self) -> bool:
         """Whether there is any key. Raises CorruptStore, StorageError."""
-        self._refresh()
+        self.refresh()
         return bool(self._callers)
 
     def has_tenants(self) -> bool:
-        """Whether any key is for some models only. Raises CorruptStore, StorageError."""
-        self._refresh()
+        """Whether any key was for some models only at the last look."""
         return self._tenants
 
     def find(self, secret: str) -> Caller | None:
         """Whom this key stands for. Raises CorruptStore, StorageError."""
-        self._refresh()
+        self.refresh()
         mark = fingerprint(secret)
         for known, caller in self._callers.get(mark[:_INDEXED], ()):
             if hmac.compare_digest(known, mark):
                 return caller
         return None
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """One stat; a file that was replaced has another inode, and one edited by hand a time."""
         try:
             found = self._file.path.stat()

@@ -58,6 +58,7 @@ class Admission:
 
     def _caller(self, request: web.Request, *, public: bool) -> Caller:
         if not isinstance(request.get_extra_info("sockname"), tuple):
+            self._ring.refresh()  # what engines are told depends on the keys of others
             return LOCAL
         secret = _secret(request)
         known = self._ring.find(secret) if secret else None
