@@ -7,6 +7,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tests.components.daemon import Daemon
+from tests.components.http import ask
 
 
 def test_plan_shows_the_parts_and_loads_nothing(daemon: Daemon) -> None:
@@ -83,6 +84,16 @@ def test_a_plan_shows_what_was_measured_last_time(daemon: Daemon) -> None:
     for name in ("cache", "compute", "output"):
         # The log has two decimals.
         assert abs(parts[name]["bytes"] - parts[name]["measured"]) < 16 * 1024
+
+
+def test_a_plan_shows_how_fast_it_was_last_time(daemon: Daemon) -> None:
+    body = {"model": "pilot", "prompt": "hello", "max_tokens": 40, "ignore_eos": True}
+    assert ask(daemon, "POST", "/v1/completions", body).status == 200
+    for _ in range(2):
+        shown = daemon.cli("plan", "pilot").stdout
+        assert "tokens/s, by how fast this machine reads memory; " in shown
+        assert "tokens/s measured last time" in shown
+        daemon.cli("unload", "pilot")
 
 
 def test_configured_flags_reach_plan_and_engine(daemon: Daemon) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stoker.engines.llamacpp_options import options_of
+from stoker.engines.measured import BufferLog
 from stoker.library.facts import FactsReader
 from stoker.library.measured import MeasuredStore
 from stoker.library.planning import RunPlanner
@@ -15,17 +16,52 @@ from stoker.planner.spec import Mode, RunSettings
 from tests.components.tiny_models import chat_model
 from tests.library.test_planning import MIB, best, spec
 
-SIZES = {"host": {"weights": 9, "cache": 5 * MIB, "compute": 50 * MIB}}
+SIZES = {"host": {"weights": 9 * MIB, "cache": 5 * MIB, "compute": 50 * MIB}}
+
+
+def logged(rate: float = 0.0, tokens: int = 40) -> BufferLog:
+    """What an engine wrote of these sizes, and of an answer."""
+    log = BufferLog()
+    for kind, size in (("model", 9), ("KV", 5), ("compute", 50)):
+        log(f"0.00.1 I load:   CPU {kind} buffer size =   {size}.00 MiB")
+    log(
+        "0.14.0 I slot print_timing: id  3 | task 0 | prompt eval time =      91.67 ms /    11"
+        " tokens (   53.79 ms per token,    999.94 tokens per second)"
+    )
+    log(
+        "0.14.1 I slot print_timing: id  3 | task 0 |        eval time =    1332.89 ms /"
+        f" {tokens:5} tokens (  666.45 ms per token,  {rate:7.2f} tokens per second)"
+    )
+    return log
 
 
 def test_sizes_survive_a_restart_and_belong_to_build_and_options(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     path, settings = tmp_path / "state" / "measured.json", RunSettings(context_size=512)
-    MeasuredStore(path).note(model, Mode.COMPLETION, settings, "b1 wheel", SIZES)
+    MeasuredStore(path).note(model, Mode.COMPLETION, settings, "b1 wheel", logged())
     store, options = MeasuredStore(path), options_of(model, Mode.COMPLETION, settings)
     assert store.of(model.id, "b1 wheel", options) == SIZES
     assert store.of(model.id, "b2 wheel", options) is None
     assert store.of(model.id, "b1 wheel", replace(options, context=1024)) is None
+
+
+def test_the_fastest_answer_counts_at_once_and_is_known_after_a_restart(tmp_path: Path) -> None:
+    model, path = spec(chat_model(tmp_path / "m.gguf")), tmp_path / "measured.json"
+    settings = RunSettings(context_size=512)
+    options = options_of(model, Mode.COMPLETION, settings)
+    store, log = MeasuredStore(path), logged()
+    store.note(model, Mode.COMPLETION, settings, "b", log)
+    assert store.speed_of(model.id, "b", options) == 0
+    for rate, tokens in ((12.5, 40), (9.0, 40), (99.0, 3)):
+        log.fastest = max(log.fastest, logged(rate, tokens).fastest)
+    assert store.speed_of(model.id, "b", options) == 12.5
+    store.note(model, Mode.COMPLETION, settings, "b", log)
+    later = MeasuredStore(path)
+    assert later.speed_of(model.id, "b", options) == 12.5
+    later.note(model, Mode.COMPLETION, settings, "b", logged())
+    assert later.speed_of(model.id, "b", options) == 12.5
+    later.note(model, Mode.COMPLETION, settings, "b", logged(3.0))
+    assert MeasuredStore(path).speed_of(model.id, "b", options) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'[{"model": 1}]'])
@@ -33,7 +69,7 @@ def test_a_broken_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "measured.json"
     path.write_bytes(content)
     model = spec(chat_model(tmp_path / "m.gguf"))
-    MeasuredStore(path).note(model, Mode.COMPLETION, RunSettings(), "b", SIZES)
+    MeasuredStore(path).note(model, Mode.COMPLETION, RunSettings(), "b", logged())
     options = options_of(model, Mode.COMPLETION, RunSettings())
     assert MeasuredStore(path).of(model.id, "b", options) == SIZES
 
@@ -42,14 +78,14 @@ def test_a_disk_that_takes_nothing_breaks_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     model = spec(chat_model(tmp_path / "m.gguf"))
     store = MeasuredStore(tmp_path / "file" / "measured.json")
-    store.note(model, Mode.COMPLETION, RunSettings(), "b", SIZES)
+    store.note(model, Mode.COMPLETION, RunSettings(), "b", logged())
 
 
 def test_the_file_is_bounded(tmp_path: Path) -> None:
     model, store = spec(chat_model(tmp_path / "m.gguf")), MeasuredStore(tmp_path / "m.json")
     for number in range(520):
         settings = RunSettings(context_size=256 + number)
-        store.note(model, Mode.COMPLETION, settings, "b", SIZES)
+        store.note(model, Mode.COMPLETION, settings, "b", logged())
     assert store.of(model.id, "b", options_of(model, Mode.COMPLETION, RunSettings(256))) is None
     assert len(store._entries) == 500
 

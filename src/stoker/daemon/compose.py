@@ -147,9 +147,12 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     def taken(model: ModelSpec, options: Options) -> Sizes | None:
         return measured.of(model.id, build_of(LLAMACPP), options)
 
+    def speed(model: ModelSpec, options: Options) -> float:
+        return measured.speed_of(model.id, build_of(LLAMACPP), options)
+
     def loaded(run: RunRequest, log: BufferLog) -> None:
         if run.engine == LLAMACPP:
-            measured.note(run.model, run.mode, run.settings, build_of(run.engine), log.totals)
+            measured.note(run.model, run.mode, run.settings, build_of(run.engine), log)
             planner.forget_costs()
 
     planner = RunPlanner(
@@ -242,7 +245,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     library=library,
                     planner=planner,
                     planning=Planning(
-                        facts, lambda engine: machine.now(engine, scheduler.held()), taken
+                        facts, lambda engine: machine.now(engine, scheduler.held()), taken, speed
                     ),
                     scheduler=scheduler,
                     engines=engines,

@@ -9,6 +9,11 @@ from stoker.planner.devices import HOST
 _BUFFER: Final = re.compile(
     r" (\S+) +(model|KV|RS|compute|output) buffer size = +(\d{1,9}\.\d\d) MiB"
 )
+_RATE: Final = re.compile(
+    r"\|\s+eval time =.*? / +(\d{1,9}) tokens \(.*?, +(\d{1,7}\.\d\d) tokens per second\)"
+)
+_TOKENS: Final = 16
+"""Of an answer whose rate says something: the first token alone can take as long as ten others."""
 _KINDS: Final = {
     "model": "weights",
     "KV": "cache",
@@ -55,16 +60,27 @@ def totals(buffers: Iterable[Buffer]) -> dict[str, dict[str, int]]:
     return sums
 
 
+def read_rate(line: str) -> float:
+    """Tokens a second of an answer that a line of the log is about; 0 for every other line."""
+    found = _RATE.search(line) if "eval time" in line else None
+    if found is None or int(found[1]) < _TOKENS:
+        return 0.0
+    return float(found[2])
+
+
 class BufferLog:
-    """Collects the buffers of one load as its lines pass by. Bounded."""
+    """Collects the buffers of one load as its lines pass by, and how fast it answers. Bounded."""
 
     def __init__(self) -> None:
         self._found: list[Buffer] = []
+        self.fastest = 0.0
+        """Tokens a second of the fastest answer; one beside others is slower."""
         self.offloaded: tuple[int, int] | None = None
         """Layers on GPUs, and all there are with the output head; None before the log says so."""
 
     def __call__(self, line: str) -> None:
         """Look at one line."""
+        self.fastest = max(self.fastest, read_rate(line))
         if len(self._found) < _MOST and (buffer := read_buffer(line)):
             self._found.append(buffer)
         elif found := _OFFLOADED.search(line):

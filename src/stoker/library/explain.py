@@ -34,6 +34,7 @@ class Planning:
     facts: FactsReader
     machine: Callable[[str], Awaitable[Snapshot]]
     measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None
+    measured_speed: Callable[[ModelSpec, Options], float] = lambda _, __: 0.0
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
         """Where this model would go. Raises InvalidSetting."""
@@ -77,6 +78,7 @@ class Planning:
             exact=placement.estimate.exact,
             devices=list(_devices(placement, machine, taken)),
             tokens_per_second=speed,
+            measured_tokens_per_second=self.measured_speed(model, options),
             seconds=seconds,
         )
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from stoker.engines.llamacpp_options import options_of
+from stoker.engines.measured import BufferLog
 from stoker.oci.digest import Digest
 from stoker.planner.options import Options
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
@@ -27,6 +28,8 @@ class _Entry(msgspec.Struct):
     build: str
     options: str
     bytes: Sizes
+    speed: float = 0.0
+    """Tokens a second of the fastest answer of its last life."""
 
 
 class MeasuredStore:
@@ -34,22 +37,39 @@ class MeasuredStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._entries = {(e.model, e.build, e.options): e.bytes for e in self._read()}
+        self._entries = {(e.model, e.build, e.options): e for e in self._read()}
+        self._live: dict[tuple[str, str, str], BufferLog] = {}
 
     def of(self, model: Digest, build: str, options: Options) -> Sizes | None:
         """What the engine's log said the last time; None when it never ran so."""
-        return self._entries.get((model, build, _digest(options)))
+        found = self._entries.get((model, build, _digest(options)))
+        return found.bytes if found else None
+
+    def speed_of(self, model: Digest, build: str, options: Options) -> float:
+        """Tokens a second of its fastest answer, in this life or the last; 0 when unknown."""
+        key = (model, build, _digest(options))
+        log, found = self._live.get(key), self._entries.get(key)
+        return (log.fastest if log else 0.0) or (found.speed if found else 0.0)
 
     def note(
-        self, model: ModelSpec, mode: Mode, settings: RunSettings, build: str, sizes: Sizes
+        self, model: ModelSpec, mode: Mode, settings: RunSettings, build: str, log: BufferLog
     ) -> None:
-        """Remember. Written only when it is news; forgotten oldest first."""
-        key = (model.id, build, _digest(options_of(model, mode, settings)))
-        if not sizes or self._entries.get(key) == sizes:
+        """Remember what the engine has logged: when it is loaded, and once more when it ended.
+
+        Written only when it is news; forgotten oldest first.
+        """
+        options = options_of(model, mode, settings)
+        key = (model.id, build, _digest(options))
+        speed = log.fastest or self.speed_of(model.id, build, options)
+        self._live[key] = log
+        entry = _Entry(*key, log.totals, round(speed, 2))
+        if not entry.bytes or self._entries.get(key) == entry:
             return
-        self._entries[key] = sizes
+        self._entries[key] = entry
         while len(self._entries) > _MOST:
-            self._entries.pop(next(iter(self._entries)))
+            oldest = next(iter(self._entries))
+            self._entries.pop(oldest)
+            self._live.pop(oldest, None)
         self._write()
 
     def _read(self) -> list[_Entry]:
@@ -62,13 +82,12 @@ class MeasuredStore:
             return []
 
     def _write(self) -> None:
-        entries = [_Entry(*key, sizes) for key, sizes in self._entries.items()]
         temporary = ""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
                 temporary = file.name
-                file.write(msgspec.json.encode(entries))
+                file.write(msgspec.json.encode(list(self._entries.values())))
             Path(temporary).replace(self._path)
         except OSError as error:
             # Only a memory: the next load measures again.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +29,8 @@ class Life:
     """The last sign of life on its way in or out: a line in its log, a part of its model read."""
     read: float | None = None
     """How much of its model has been read, 0 to 1; None where nobody can tell."""
+    buffers: BufferLog = field(default_factory=BufferLog)
+    """What its engine has logged of itself."""
     instance: Instance | None = None
     """Its process, while it answers."""
 
@@ -37,7 +39,8 @@ class Supervisor:
     """Carries out starts and stops, and reports how each life of a runner went.
 
     Use as an async context manager: leaving it stops every engine. `about_to_load` is awaited
-    before an engine takes memory, and may stop it. `report` hears of each start exactly one end,
+    before an engine takes memory, and may stop it. `loaded` is told what an engine took, and once
+    more when it ends, with how fast it was. `report` hears of each start exactly one end,
     whatever the reason; it must not raise.
     """
 
@@ -123,6 +126,7 @@ class Supervisor:
             logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
         finally:
             life.instance = None
+            self._loaded(start.request, life.buffers)
             await instance.stop()
         return None
 
@@ -133,7 +137,7 @@ class Supervisor:
         command = engine.command(request.model, request.mode, request.settings, socket)
         name = request.model.name
         began = self._clock()
-        buffers = BufferLog()
+        buffers = life.buffers = BufferLog()
 
         def log(line: str) -> None:
             life.sign = self._clock()

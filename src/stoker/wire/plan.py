@@ -51,6 +51,8 @@ class Plan(msgspec.Struct, omit_defaults=True):
     exact: bool = False
     devices: list[PlanDevice] = []
     tokens_per_second: float = 0.0
+    measured_tokens_per_second: float = 0.0
+    """Of the fastest answer last time, of 16 tokens or more."""
     problem: str = ""
     hint: str = ""
     seconds: float = 0.0

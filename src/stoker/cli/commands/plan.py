@@ -69,9 +69,7 @@ def lines(plan: Plan) -> Iterator[str]:
     elif plan.gpu_layers:
         where = f"the last {plan.gpu_layers} on GPUs, the first on the CPU"
     yield f"  layers    {plan.layers}, {where}"
-    if plan.tokens_per_second:
-        rate = _rate(plan.tokens_per_second)
-        yield f"  speed     about {rate} tokens/s, by how fast one core reads memory"
+    yield from _speed(plan)
     if not plan.exact:
         yield f"  note      {_note(plan)}"
     for device in plan.devices:
@@ -100,6 +98,17 @@ def _download(plan: Plan) -> Iterator[str]:
         size, free = binary_size(plan.download), binary_size(plan.disk_free)
         room = "" if _fits_disk(plan) else ": not enough"
         yield f"  download  {size}; {free} are free for models{room}"
+
+
+def _speed(plan: Plan) -> Iterator[str]:
+    said = []
+    if plan.tokens_per_second:
+        rate = _rate(plan.tokens_per_second)
+        said.append(f"about {rate} tokens/s, by how fast this machine reads memory")
+    if plan.measured_tokens_per_second:
+        said.append(f"{_rate(plan.measured_tokens_per_second)} tokens/s measured last time")
+    if said:
+        yield f"  speed     {'; '.join(said)}"
 
 
 def _rate(value: float) -> str:
