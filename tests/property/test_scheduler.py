@@ -153,8 +153,8 @@ class Machine(RuleBasedStateMachine):
                 self.memory[generation] = dict(self.chosen[generation].devices)
 
     @precondition(lambda self: self.loading)
-    @rule(data=st.data(), fails=st.booleans())
-    def loaded(self, data: st.DataObject, fails: bool) -> None:  # noqa: FBT001
+    @rule(data=st.data(), fails=st.sampled_from(["", "bad_file", "out_of_memory"]))
+    def loaded(self, data: st.DataObject, fails: str) -> None:
         key = data.draw(st.sampled_from(sorted(self.loading, key=str)))
         generation = self.loading[key]
         self.begin(key, generation)
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
         del self.loading[key]
         if fails:
             del self.memory[generation]
-            error = LaunchFailed("broken", engine="llama.cpp")
+            error = LaunchFailed("broken", engine="llama.cpp", reason=fails)
             self.tell(ev.LaunchFailed(key, generation, error))
         else:
             self.ready[key] = generation

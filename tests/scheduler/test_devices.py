@@ -2,7 +2,7 @@
 
 import pytest
 
-from stoker.base.errors import Conflict, DoesNotFit
+from stoker.base.errors import Conflict, DoesNotFit, LaunchFailed
 from stoker.planner.devices import HOST, Device
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import events as ev
@@ -279,3 +279,43 @@ def test_host_memory_that_another_program_took_is_seen_before_the_load() -> None
     assert isinstance(refusal, ev.Refuse)
     assert refusal.ticket == ticket
     assert "other programs hold 60.00B" in refusal.error.message
+
+
+def out_of_memory(driver: Gpus, effects: list[ev.Effect]) -> list[ev.Effect]:
+    """What starts runs out of memory."""
+    (start,) = [effect for effect in effects if isinstance(effect, ev.Start)]
+    error = LaunchFailed("no memory", engine="llama.cpp", reason="out_of_memory")
+    return driver.tell(ev.LaunchFailed(start.request.key, start.generation, error))
+
+
+def test_what_runs_out_of_memory_is_loaded_with_less() -> None:
+    driver = Gpus("G0")
+    _, effects = driver.ask(flexible("a"))
+    driver.ask(flexible("a"))
+    effects = out_of_memory(driver, effects)
+    assert started(effects) == {"G0": 30}
+    effects = out_of_memory(driver, effects)
+    assert started(effects) == {}
+    refusals = out_of_memory(driver, effects)
+    assert [type(effect) for effect in refusals] == [ev.Refuse, ev.Refuse]
+    assert not driver.core.waiting
+
+
+def test_what_runs_out_of_memory_in_every_way_is_tried_less_often() -> None:
+    driver = Gpus("G0")
+    for _ in range(2):
+        _, effects = driver.ask(flexible("a"))
+        for _ in flexible("a").ways:
+            effects = out_of_memory(driver, effects)
+    (refusal,) = driver.ask(flexible("a"))[1]
+    assert isinstance(refusal, ev.Refuse)
+    assert not driver.core.runners
+
+
+def test_a_load_that_fails_for_another_reason_is_not_tried_with_less() -> None:
+    driver = Gpus("G0")
+    _, (start,) = driver.ask(flexible("a"))
+    assert isinstance(start, ev.Start)
+    error = LaunchFailed("bad file", engine="llama.cpp", reason="bad_file")
+    (refusal,) = driver.tell(ev.LaunchFailed(start.request.key, start.generation, error))
+    assert isinstance(refusal, ev.Refuse)

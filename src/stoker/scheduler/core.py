@@ -12,6 +12,7 @@ it holds the runner until it is released. Rules:
   exceed it, alone. One whose size is known is refused then.
 * Runners kept for ever are not evicted: what can never fit beside them is refused at once.
 * A runner that became ready and served nobody yet is not evicted for `dwell` seconds.
+* What runs out of memory while it loads is loaded with less, if there is such a way.
 * What fails to start again and again is tried less and less often (`trouble`); a wait has a limit.
 * Runners are started in the order they were asked for: whoever waits for memory has it kept free,
   and who fits beside that need not wait. Whoever needs no memory is served at once, unless somebody
@@ -22,6 +23,7 @@ it holds the runner until it is released. Rules:
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
+from stoker.base import errors
 from stoker.planner.devices import HOST, Device
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import refusals
@@ -48,6 +50,9 @@ from stoker.scheduler.queue import Queue, Waiting
 from stoker.scheduler.roster import Roster
 from stoker.scheduler.runner import Runner
 from stoker.scheduler.trouble import Troubles
+
+_OUT_OF_MEMORY: Final = "out_of_memory"
+"""Of `engines/spec.Reason`, which does more than this module may."""
 
 DEFAULT_QUEUE: Final = 512
 """Waiting requests before new ones are turned away: far above what one machine can answer soon."""
@@ -89,7 +94,7 @@ class Core:
         if room is not None:
             self.roster.ledger = self.ledger.with_room(room)
         effects = list(self._note(event, now))
-        effects += self._stop_idle(now)
+        effects += self.roster.stop_idle(self._queue.count, now, draining=self.draining)
         if self._queue:
             line = Line(
                 self._queue, self.roster, self._troubles, patience=self.patience, dwell=self.dwell
@@ -148,8 +153,6 @@ class Core:
     def waiting_for(self, key: RunnerKey) -> int:
         """Requests in the queue for this runner."""
         return self._queue.count(key)
-
-    # Events
 
     def _note(self, event: Event, now: float) -> Iterable[Effect]:
         match event:
@@ -217,8 +220,14 @@ class Core:
         if not runner:
             return
         self.roster.forget(event.key, now)
-        self._troubles.failed(runner.request, event.error, now)
-        for ticket, _ in self._queue.of(event.key):
+        waiting = [ticket for ticket, _ in self._queue.of(event.key)]
+        if isinstance(event.error, errors.LaunchFailed) and event.error.reason == _OUT_OF_MEMORY:
+            # The estimate was too low: whoever can be served with less is.
+            rank = runner.way.rank
+            waiting = [t for t in waiting if not self._queue.settle_for_less(t, rank)]
+        if not self._queue.count(event.key) or waiting:
+            self._troubles.failed(runner.request, event.error, now)
+        for ticket in waiting:
             self._queue.remove(ticket)
             yield Refuse(ticket, event.error)
 
@@ -244,21 +253,3 @@ class Core:
         for ticket, _ in self._queue:
             yield Refuse(ticket, refusals.draining())
         self._queue = Queue()
-
-    # Decisions
-
-    def _stop_idle(self, now: float) -> Iterator[Effect]:
-        for key, runner in self.runners.items():
-            expired = runner.expires <= now
-            if not (expired or runner.unload) or runner.state is RunnerState.STOPPING:
-                continue
-            asked = runner.unload and runner.idle
-            # One that loads may still be wanted; an idle one that is wanted is granted now.
-            dropped = runner.unload and runner.state is RunnerState.LOADING
-            if asked or ((dropped or expired) and not self._queue.count(key)):
-                yield self.roster.stop(key, self._why_idle(runner, expired=expired), now)
-
-    def _why_idle(self, runner: Runner, *, expired: bool) -> str:
-        if expired and not runner.unload:
-            return f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
-        return "the daemon is shutting down" if self.draining else "it was to be unloaded"

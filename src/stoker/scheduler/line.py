@@ -71,7 +71,7 @@ class Line:
         elif patient:
             spared = frozenset(self._queue.keys)
         asked = Admission(self._ledger, self._roster.runners, spared, now, self._dwell)
-        verdict = asked.verdict(waiting.request, patient=patient)
+        verdict = asked.verdict(waiting.open, patient=patient)
         if isinstance(verdict, Wait) and not patient and not self._waits:
             self._closed = self._roster.holders(verdict.missing.keys())
         return verdict

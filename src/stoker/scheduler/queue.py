@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from stoker.scheduler.events import RunnerKey, RunRequest, Ticket
@@ -13,12 +13,24 @@ _MOST_STALE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """`since` and `until` are times; it is refused at the latter."""
+    """`since` and `until` are times; it is refused at the latter.
+
+    `above`: ways to run it of this rank or a better one have been tried and took too much memory.
+    """
 
     request: RunRequest
     since: float
     keep_alive: float
     until: float
+    above: int = -1
+
+    @property
+    def open(self) -> RunRequest:
+        """With the ways that are left to be tried; none may be left."""
+        if self.above < 0:
+            return self.request
+        left = tuple(way for way in self.request.ways if way.rank > self.above)
+        return replace(self.request, ways=left)
 
 
 class Queue:
@@ -67,6 +79,14 @@ class Queue:
             if len(self._ends) > 2 * len(self._keys) + _MOST_STALE:
                 self._ends = [end for end in self._ends if end[1] in self._keys]
                 heapq.heapify(self._ends)
+
+    def settle_for_less(self, ticket: Ticket, above: int) -> bool:
+        """Go on with ways of a higher rank; False when there is none."""
+        mine = self._by_key[self._keys[ticket]]
+        less = replace(mine[ticket], above=above)
+        if less.open.ways:
+            mine[ticket] = less
+        return bool(less.open.ways)
 
     def of(self, key: RunnerKey) -> Sequence[tuple[Ticket, Waiting]]:
         """Who waits for this runner, in order."""
