@@ -33,9 +33,11 @@ def ask(
     path: str,
     body: object = None,
     headers: Mapping[str, str] | None = None,
+    *,
+    timeout: float = 60,
 ) -> Reply:
     """One request on a connection of its own. Bytes are sent as they are, all else as JSON."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=timeout)
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     given = {"Content-Type": "application/json"} if data is not None else {}
     try:

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from stoker.engines.tether import PARENT_VARIABLE, tethered
+from tests.components.processes import family_of, survivors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
 
@@ -44,29 +44,20 @@ def started() -> Iterator[subprocess.Popen[str]]:
 
 
 def group(process: subprocess.Popen[str]) -> tuple[psutil.Process, list[psutil.Process]]:
-    """The program and all others of its group, the guard among them."""
+    """The program and all that it has started, the guard among them."""
     assert process.stdout
     program, child = map(int, process.stdout.readline().split())
-    members = [one for one in psutil.process_iter() if os.getpgid(one.pid) == program]
+    members = family_of(program)
     assert len(members) == 3
     assert {program, child} < {one.pid for one in members}
-    return psutil.Process(program), members
-
-
-def gone(members: list[psutil.Process]) -> bool:
-    deadline = time.monotonic() + 10
-    while any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in members):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
+    return members[0], members
 
 
 @pytest.mark.parametrize("victim", ["parent", "program"])
 def test_killed(started: subprocess.Popen[str], victim: str) -> None:
     program, members = group(started)
     (started if victim == "parent" else program).send_signal(signal.SIGKILL)
-    assert gone(members)
+    assert not survivors(members)
 
 
 def test_a_signal_to_the_group_ends_no_guard(started: subprocess.Popen[str]) -> None:
@@ -75,7 +66,7 @@ def test_a_signal_to_the_group_ends_no_guard(started: subprocess.Popen[str]) -> 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.killpg(program.pid, number)
     started.kill()
-    assert gone(members)
+    assert not survivors(members)
 
 
 def test_a_program_that_ends_by_itself() -> None:
