@@ -244,6 +244,9 @@ FAILURES: Mapping[str, tuple[str, Reason, str]] = {
     "shape": (
         "(Worker) RuntimeError: start (0) + length (1024) exceeds dimension size (768).",
         Reason.BAD_FILE, "do not have the shape"),
+    "compiler": (
+        "(EngineCore) RuntimeError: Worker failed with error 'InvalidCxxCompiler: No working C++ ",
+        Reason.BROKEN_ENGINE, "no C++ compiler"),
     "address": ("OSError: [Errno 98] Address already in use", Reason.ADDRESS_IN_USE, "address"),
     "damaged": ("ModuleNotFoundError: No module named 'vllm'", Reason.BROKEN_ENGINE, "damaged"),
     "other": ("(APIServer pid=1) ValueError: something new", Reason.UNKNOWN, "something new"),

@@ -102,6 +102,12 @@ _SIGNS: Final = (
         _SETTINGS,
     ),
     sign(
+        r"InvalidCxxCompiler",
+        Reason.BROKEN_ENGINE,
+        "there is no C++ compiler to compile the model with",
+        "install g++, or: stoker configure MODEL -- --enforce-eager",
+    ),
+    sign(
         r"not a valid JSON file|JSONDecodeError",
         Reason.BAD_FILE,
         "a configuration file of the model is not JSON",
