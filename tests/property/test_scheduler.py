@@ -174,7 +174,8 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.ready, key=str)))
-        self.end(key, self.ready.pop(key))
+        generation = self.stopping[key] = self.ready.pop(key)
+        self.tell(ev.Died(key, generation))
 
     def end(self, key: RunnerKey, generation: Generation) -> None:
         self.memory.pop(generation, None)

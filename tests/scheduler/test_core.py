@@ -332,6 +332,19 @@ def test_mended_settings_are_tried_at_once() -> None:
     assert isinstance(start, ev.Start)
 
 
+def test_a_runner_that_died_is_given_to_nobody() -> None:
+    """Also while what it has left behind is still being cleared away."""
+    driver, wish = Driver(), request("a")
+    _, effects = driver.ask(wish)
+    driver.started(effects)
+    life = wish.key, driver.core.runners[wish.key].generation
+    driver.tell(ev.Died(*life))
+    _, effects = driver.ask(wish)
+    assert effects == []
+    (start,) = driver.tell(ev.Exited(*life))
+    assert isinstance(start, ev.Start)
+
+
 def test_a_runner_that_crashes_in_a_row_comes_back_after_a_pause() -> None:
     driver, wish = Driver(), request("a")
     for _ in range(4):
@@ -343,7 +356,9 @@ def test_a_runner_that_crashes_in_a_row_comes_back_after_a_pause() -> None:
             driver.now = due
             effects = driver.tell(ev.TimePassed())
         driver.started(effects)
-        driver.tell(ev.Exited(wish.key, driver.core.runners[wish.key].generation))
+        life = wish.key, driver.core.runners[wish.key].generation
+        driver.tell(ev.Died(*life))
+        driver.tell(ev.Exited(*life))
     assert driver.now == pytest.approx(1 + 2)
     ticket, effects = driver.ask(wish)
     assert effects == []

@@ -29,6 +29,7 @@ from stoker.planner.spec import FOREVER
 from stoker.scheduler import refusals
 from stoker.scheduler.events import (
     AboutToLoad,
+    Died,
     DrainAsked,
     Effect,
     Event,
@@ -160,20 +161,33 @@ class Core:
                 return self._requested(event, now)
             case Released():
                 self._released(event.ticket, now)
-            case AboutToLoad():
-                return self._check(event, now)
-            case Started():
-                self._started(event, now)
-            case LaunchFailed():
-                return self._failed(event, now)
-            case Exited():
-                self._exited(event, now)
+            case AboutToLoad() | Started() | LaunchFailed() | Died() | Exited():
+                return self._lived(event, now)
             case UnloadAsked():
                 self._unload(event)
             case DrainAsked():
                 return self._drain()
             case TimePassed():
                 pass
+            case _:
+                assert_never(event)
+        return ()
+
+    def _lived(
+        self, event: AboutToLoad | Started | LaunchFailed | Died | Exited, now: float
+    ) -> Iterable[Effect]:
+        """A runner has come further in its life."""
+        match event:
+            case AboutToLoad():
+                return self._check(event, now)
+            case Started():
+                self._started(event, now)
+            case LaunchFailed():
+                return self._failed(event, now)
+            case Died():
+                self._died(event, now)
+            case Exited():
+                self._exited(event, now)
             case _:
                 assert_never(event)
         return ()
@@ -231,13 +245,16 @@ class Core:
             self._queue.remove(ticket)
             yield Refuse(ticket, event.error)
 
-    def _exited(self, event: Exited, now: float) -> None:
+    def _died(self, event: Died, now: float) -> None:
         # The holders find out by their broken connection; their later Released is harmless.
         runner = self.roster.current(event.key, event.generation)
-        if runner:
+        if runner and runner.state is RunnerState.READY:
+            self._troubles.crashed(runner.request, now, lived=now - runner.since)
+            runner.becomes(RunnerState.STOPPING, now)
+
+    def _exited(self, event: Exited, now: float) -> None:
+        if self.roster.current(event.key, event.generation):
             self.roster.forget(event.key, now)
-            if runner.state is RunnerState.READY:
-                self._troubles.crashed(runner.request, now, lived=now - runner.since)
 
     def _unload(self, event: UnloadAsked) -> None:
         for key in event.keys or ():

@@ -97,8 +97,19 @@ class LaunchFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Died:
+    """The process ended by itself: nobody may have it any more, what it started may still be there.
+
+    Exited follows.
+    """
+
+    key: RunnerKey
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
-    """The process ended: by itself, or because `Stop` was carried out."""
+    """Nothing is left of it, whether it ended by itself or by `Stop`."""
 
     key: RunnerKey
     generation: Generation
@@ -135,6 +146,7 @@ Event = (
     | AboutToLoad
     | Started
     | LaunchFailed
+    | Died
     | Exited
     | UnloadAsked
     | TimePassed

@@ -57,6 +57,8 @@ class Journal:
                 yield event.key.model, "ready", f"{event.key.engine} answers"
             case ev.LaunchFailed():
                 yield event.key.model, "failed to load", event.error.message
+            case ev.Died():
+                yield event.key.model, "died", "its process ended by itself"
             case ev.Exited():
                 yield event.key.model, "gone", "its process has ended"
             case _:

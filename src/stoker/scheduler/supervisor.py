@@ -124,6 +124,8 @@ class Supervisor:
             self._report(events.Started(start.request.key, start.generation))
             code = await instance.wait()
             logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
+            # Before anything is waited for: whoever asks now must not be given this one.
+            self._report(events.Died(start.request.key, start.generation))
         finally:
             life.instance = None
             self._loaded(start.request, life.buffers)
