@@ -112,7 +112,7 @@ def test_progress_counts_the_source(program: Path, whole: Path, tmp_path: Path) 
     assert quantize(program, plan, tmp_path / "out.gguf", done=counts.append) == ()
     assert len(counts) > 10
     # llama-quantize says two digits behind the point.
-    assert 0.9 < sum(counts) / plan.weights < 1.1
+    assert 0.9 < sum(counts) / plan.weights <= 1
     assert (tmp_path / "out.gguf").stat().st_size < whole.stat().st_size / 2
 
 

@@ -104,13 +104,16 @@ def quantize(
             hint="make room there, or move Stoker's data with STOKER_HOME",
         )
     tail: deque[str] = deque(maxlen=_TAIL)
-    fallbacks = 0
+    fallbacks, left = 0, plan.weights
 
     def heard(line: str) -> None:
-        nonlocal fallbacks
+        nonlocal fallbacks, left
         tail.append(line)
         if tensor := _TENSOR.search(line):
-            done(int(float(tensor[1]) * _MIB))
+            # Sizes come rounded; together they must not be more than there is.
+            size = min(int(float(tensor[1]) * _MIB), left)
+            left -= size
+            done(size)
         elif fallback := _FALLBACK.search(line):
             fallbacks = int(fallback[1])
 
