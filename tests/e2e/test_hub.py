@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stoker.engines.sample_model import write_sample
 from tests.components.daemon import Daemon, running_daemon
 from tests.components.hub import hub_server
 from tests.components.tiny_models import chat_model
@@ -19,6 +20,8 @@ def hub_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with hub_server() as hub:
         files = {"Tiny-Q4_K_M.gguf": weights, "Tiny-Q8_0.gguf": weights, "README.md": b"# Tiny"}
         hub.add("Some-Org/Tiny-GGUF", files)
+        sample = write_sample(folder / "sample")
+        hub.add("Some-Org/Tiny-Safetensors", {f.name: f.read_bytes() for f in sample.iterdir()})
         with running_daemon(tmp_path_factory.mktemp("home"), HF_ENDPOINT=hub.url) as daemon:
             yield daemon
 
@@ -39,6 +42,15 @@ def test_plan_and_recommend_before_anything_is_pulled(hub_daemon: Daemon) -> Non
     absent = hub_daemon.cli("plan", "hf.co/Some-Org/Tiny-GGUF:Q2_K")
     assert absent.returncode == 1
     assert "it has Q4_K_M, Q8_0" in absent.stderr
+
+
+def test_safetensors_before_a_pull(hub_daemon: Daemon) -> None:
+    name = "hf.co/Some-Org/Tiny-Safetensors"
+    plan = json.loads(hub_daemon.cli("plan", name, "--json").stdout)
+    assert plan["engine"] == "vllm"
+    assert plan["download"] > 100_000
+    (row,) = json.loads(hub_daemon.cli("recommend", name, "--json").stdout)
+    assert row["size"] > 100_000
 
 
 def test_pull_and_run(hub_daemon: Daemon) -> None:

@@ -68,7 +68,9 @@ def test_recommend_and_doctor(daemon: Daemon) -> None:
 
 
 def test_wrong_questions_get_one_clear_line(daemon: Daemon) -> None:
-    for words in (("plan", "nonesuch"), ("plan", "pilot", "--mode", "singing"), ("plan",)):
+    absent = daemon.cli("plan", "127.0.0.1:9/no/such")
+    assert "127.0.0.1:9/no/such is not on this machine, and elsewhere:" in absent.stderr
+    for words in (("plan", "pilot", "--mode", "singing"), ("plan",), ("recommend", "a:b:c/d")):
         done = daemon.cli(*words)
         assert done.returncode != 0
         assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from stoker.api.views import json_response
 from stoker.base.errors import (
     InvalidSetting,
     ModelNotFound,
+    RemoteError,
     StokerError,
     UnsupportedFormat,
     UserError,
@@ -167,9 +168,13 @@ class PlanRoutes:
             return None
 
     async def _look(self, request: web.Request) -> Offer:
-        return await self._remote.look(
-            _name(request), token=request.headers.get(HUB_TOKEN_HEADER) or None
-        )
+        name = _name(request)
+        token = request.headers.get(HUB_TOKEN_HEADER) or None
+        try:
+            return await self._remote.look(name, token=token)
+        except RemoteError as error:
+            error.args = (f"{name} is not on this machine, and elsewhere: {error.message}",)
+            raise
 
 
 def _name(request: web.Request) -> str:

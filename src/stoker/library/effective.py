@@ -78,7 +78,8 @@ def _context(engine: str, model: ModelSpec, configured: RunSettings, run: RunSet
     if ours == ALL_CONTEXT:
         return Effective(wanted if wanted != ours else model.context_size, "configure")
     if wanted and wanted != ours:
-        return Effective(wanted, "request")
+        # vLLM's plan settles what nobody chose; llama.cpp's context was chosen by then.
+        return Effective(wanted, "request" if ours or engine == LLAMACPP else "plan")
     if ours:
         return Effective(ours, "configure")
     if model.context_size and model.context_size <= DEFAULT_CONTEXT:

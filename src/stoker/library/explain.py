@@ -99,7 +99,16 @@ class Planning:
     async def offered(
         self, model: ModelSpec, facts: ModelFacts, sizes: Mapping[str, int]
     ) -> list[Choice]:
-        """The same of quantizations that exist elsewhere, their files' bytes by name."""
+        """The same of quantizations that exist elsewhere, their files' bytes by name.
+
+        Of safetensors there is the one that was asked for.
+        """
+        if model.format is not Format.GGUF:
+            plan = await self.plan_of(model, facts, Mode.COMPLETION, RunSettings())
+            where = "GPU" if plan.gpu_layers else "CPU"
+            row = Choice(facts.quantization, facts.file_size, plan.total, plan.fits, where)
+            row.context = plan.context
+            return [row]
         known = {**sizes, facts.quantization: facts.file_size}
         names = sorted(known, key=lambda name: -known[name])
         return await self._rows(
