@@ -59,4 +59,5 @@ class FakeEngine:
         last = log_tail[-1] if log_tail else "it wrote nothing"
         if exit_code is not None and exit_code < 0:
             return Diagnosis(Reason.CRASHED, f"signal {-exit_code}: {last}")
-        return Diagnosis(Reason.UNKNOWN, f"exit code {exit_code}: {last}")
+        reason = Reason.OUT_OF_MEMORY if "out of memory" in last else Reason.UNKNOWN
+        return Diagnosis(reason, f"exit code {exit_code}: {last}")

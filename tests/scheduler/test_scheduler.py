@@ -21,6 +21,7 @@ from stoker.engines import LocalLauncher
 from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
 from stoker.planner.devices import Device, Listing
+from stoker.planner.spec import Cost, RunSettings, Way
 from stoker.scheduler import Lease, RunnerState, Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
@@ -182,3 +183,17 @@ async def test_a_gpu_that_vanishes_leaves_the_cpu(bench: Bench) -> None:
         await hold(scheduler.lease(wish))
         (after,) = scheduler.status()
         assert after.devices == {}
+
+
+async def test_what_runs_out_of_memory_is_loaded_with_less_for_the_same_request(
+    bench: Bench,
+) -> None:
+    bench.looks = [(gpu(100),)]
+    flags = ("--log", "out of memory", "--exit-code", "1")
+    whole = Way(RunSettings(runtime_flags=flags), Cost(5, known=True, devices={"G0": 60}))
+    async with bench.scheduler(FakeEngine()) as scheduler:
+        await hold(scheduler.lease(request("a", whole, way(40, rank=1))))
+        (status,) = scheduler.status()
+        assert status.devices == {}
+        whats = [entry.what for entry in scheduler.journal.of(None)]
+        assert whats == ["loading", "failed to load", "loading", "ready"]
