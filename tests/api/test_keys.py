@@ -154,6 +154,16 @@ def test_lists_show_what_a_key_may_use(
     assert ask(guarded, "POST", "/api/generate", unload, limited).status == 403
 
 
+def test_a_page_may_ask_whether_it_can_send_a_key_and_read_that_it_should(guarded: Daemon) -> None:
+    page = {"Origin": "http://localhost:3000"}
+    asked = ask(guarded, "OPTIONS", "/v1/chat/completions", headers=page)
+    assert asked.status == 204
+    assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+    refused = ask(guarded, "POST", "/v1/chat/completions", hello("/v1/chat/completions"), page)
+    assert refused.status == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == page["Origin"]
+
+
 def test_keys_come_and_go_without_a_restart(guarded: Daemon) -> None:
     new = key(guarded, "guest")
     assert ask(guarded, "GET", "/v1/models", headers=new).status == 200

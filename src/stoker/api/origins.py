@@ -28,7 +28,8 @@ _READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "*",
+    # The asterisk does not cover Authorization, and nothing at all where cookies may come along.
+    "Access-Control-Allow-Headers": "*, Authorization, Content-Type, X-Api-Key, X-Request-Id",
 }
 
 
