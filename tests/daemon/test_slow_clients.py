@@ -26,6 +26,7 @@ LIMITS = {
     "STOKER_WRITE_TIMEOUT": "1",
     "STOKER_MAX_CONNECTIONS": "40",
     "STOKER_MAX_BODY": "1000000",
+    "STOKER_MAX_BODIES": "1500000",
 }
 
 
@@ -133,6 +134,21 @@ def test_row_17_a_body_without_an_announced_length_or_of_one_that_grows_is_bound
                 line.sendall(body)
             assert line.recv(4096).startswith(b"HTTP/1.1 413 ")
     assert memory(hurried) - before < 50_000_000
+
+
+def test_row_17_all_bodies_together_are_bounded(hurried: Daemon) -> None:
+    def begun() -> contextlib.AbstractContextManager[socket.socket]:
+        most = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 990000\r\n\r\n"
+        return connected(hurried, most + b" " * 900_000)
+
+    with begun() as first, begun() as second:
+        answers = [line.recv(4096) for line in (second, first)]
+    refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+    assert len(refused) == 1, answers  # the other one is given up for being slow
+    assert b"\r\nRetry-After: 1\r\n" in refused[0]
+    whole = {**HELLO, "filler": "x" * 900_000}
+    for _ in range(3):  # and what was held is given back
+        assert ask(hurried, "POST", "/v1/completions", whole).status == 200
 
 
 def memory(daemon: Daemon) -> int:

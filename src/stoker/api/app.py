@@ -13,6 +13,7 @@ from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.gateway import LIMITS, Limits
+from stoker.gateway.body import BODIES, Bodies
 from stoker.wire.manage import Version
 
 
@@ -31,6 +32,7 @@ def build_app(
     app = web.Application(middlewares=[identify])
     app.on_response_prepare.append(sign)
     app[LIMITS] = limits
+    app[BODIES] = Bodies()
     Gatekeeper(policy).install(app)
     app.middlewares.extend([translate_errors, admission.admit, audit.note])
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])

@@ -15,6 +15,7 @@ from stoker.api.errors import (
     text_response,
 )
 from stoker.base.errors import LaunchFailed, StokerError
+from stoker.gateway.body import BODIES
 from stoker.gateway.caller import CALLER
 from stoker.observe.request_id import HEADER, accepted, request_id
 
@@ -42,6 +43,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
         status = error.status
         raise
     finally:
+        request.app[BODIES].give_back(request)
         seconds = time.perf_counter() - began
         # %r: a path may hold line breaks and escape sequences.
         logger.info(

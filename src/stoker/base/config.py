@@ -36,7 +36,7 @@ class Config:
     `tls`: `auto` makes a certificate, `tls_cert` and `tls_key` name files of one's own.
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
-    be. `max_body`: bytes of a request to a model.
+    be. `max_body`, `max_bodies`: bytes of one request to a model, and of all at a time.
     `gpu`: the kind whose builds of engines are preferred; `none` keeps models off GPUs.
     """
 
@@ -63,6 +63,7 @@ class Config:
     body_timeout: float
     body_rate: int
     max_body: int
+    max_bodies: int
     gpu: str
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
@@ -101,6 +102,7 @@ _KEYS: Final = (
     _Key("body_timeout", 30.0, values.as_seconds, ("STOKER_BODY_TIMEOUT",)),
     _Key("body_rate", 4096, values.as_positive, ("STOKER_BODY_RATE",)),
     _Key("max_body", 256 * 1024 * 1024, values.as_positive, ("STOKER_MAX_BODY",)),
+    _Key("max_bodies", 1024 * 1024 * 1024, values.as_positive, ("STOKER_MAX_BODIES",)),
     _Key("gpu", "auto", values.as_gpu, ("STOKER_GPU",)),
 )
 VARIABLES: Final = MappingProxyType({key.name: key.variables for key in _KEYS})

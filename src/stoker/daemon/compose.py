@@ -214,7 +214,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
                 admission,
                 Audit(AuditLog(paths.audit)),
-                Limits(config.max_body, pause=config.body_timeout, rate=config.body_rate),
+                Limits(config.max_body, config.body_timeout, config.body_rate, config.max_bodies),
                 TransferRoutes(store, library),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 SearchRoutes(Searcher(registries, hub, default_registry=config.default_registry)),

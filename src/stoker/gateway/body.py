@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from stoker.base.errors import BodyTooSlow, PayloadTooLarge
+from stoker.base.errors import BodyTooSlow, Busy, PayloadTooLarge
 
 # Read from a connection at once; an archive of 100 GB is that many hand-overs fewer.
 _CHUNK: Final = 1024 * 1024
@@ -16,7 +16,7 @@ _CHUNK: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`body` in bytes: images travel inside requests, so it is generous.
+    """`body` in bytes: images travel inside requests, so it is generous. `bodies`: of all together.
 
     `pause`: seconds to wait for the next bytes of a body. `rate`: bytes a second that a body must
     bring on the whole, so that one byte before each pause ends is not enough.
@@ -25,9 +25,35 @@ class Limits:
     body: int = 256 * 1024 * 1024
     pause: float = 30.0
     rate: int = 4096
+    bodies: int = 1024 * 1024 * 1024
 
 
 LIMITS: Final = web.AppKey("limits", Limits)
+_TAKEN: Final = web.RequestKey("taken", int)
+
+
+class Bodies:
+    """How many bytes of bodies are in memory, until their requests are over."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    def take(self, request: web.Request, count: int) -> None:
+        """So many more bytes have come. Raises Busy when there would be too many."""
+        if self._held + count > request.app[LIMITS].bodies:
+            raise Busy(
+                "the large requests that are being answered leave no room for one more",
+                hint="send it again when one of them is over",
+            )
+        self._held += count
+        request[_TAKEN] = request.get(_TAKEN, 0) + count
+
+    def give_back(self, request: web.Request) -> None:
+        """The request is over."""
+        self._held -= request.get(_TAKEN, 0)
+
+
+BODIES: Final = web.AppKey("bodies", Bodies)
 
 
 async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
@@ -58,7 +84,7 @@ async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
 async def read_body(request: web.Request, most: int | None = None) -> bytes:
     """A body of at most so many bytes, by default what a model request may have.
 
-    Raises PayloadTooLarge, as soon as that is certain, and BodyTooSlow.
+    Raises PayloadTooLarge, as soon as that is certain, BodyTooSlow, and Busy.
     """
     limit = request.app[LIMITS].body if most is None else most
     too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
@@ -71,10 +97,12 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
         return whole
     chunks: list[bytes] = []
     size = 0
+    bodies = request.app[BODIES]
     async with aclosing(paced(request)) as body:
         async for chunk in body:
             size += len(chunk)
             if size > limit:
                 raise too_large
+            bodies.take(request, len(chunk))
             chunks.append(chunk)
     return b"".join(chunks)
