@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stoker.access import KeyFile
+from stoker.base.paths import paths_of
 from stoker.cli.commands.completion import SCRIPTS
 from stoker.cli.parser import Parser
 from stoker.cli.table import Command, commands
@@ -58,6 +60,9 @@ def offered(stoker: Stoker, *words: str) -> list[str]:
         (["context", "use", "far", ""], [":4"]),
         (["context", "rm", "far", ""], ["near", ":4"]),
         (["context", "create", ""], [":4"]),
+        (["key", "r"], ["rm", ":4"]),
+        (["key", "rm", ""], ["laptop", ":4"]),
+        (["key", "add", ""], [":4"]),
         (["help", "pur"], ["purge", ":4"]),
         (["ps", ""], [":4"]),
         (["nonsense", ""], [":4"]),
@@ -65,6 +70,7 @@ def offered(stoker: Stoker, *words: str) -> list[str]:
     ],
 )
 def test_candidates(words: list[str], found: list[str], stoker: Stoker, daemon: Stub) -> None:
+    KeyFile(paths_of().keys).add("laptop")
     for name in ("near", "far"):
         stoker("context", "create", name, "--host", "h")
     assert offered(stoker, *words) == found

@@ -11,6 +11,7 @@ from stoker.base.config import VARIABLES
 from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
 from stoker.base.remembered import KEYS, read_remembered, remembering
+from stoker.cli.addresses import for_programs
 from stoker.cli.errors import say
 from stoker.cli.output import put
 from stoker.cli.spinner import Spinner
@@ -47,7 +48,7 @@ def start(told: Mapping[str, object]) -> None:
     endpoint = own_endpoint()
     if endpoint.answers():
         _check_same(told)
-        put(f"Already running at {_address(endpoint)}\n")
+        put(f"Already running at {for_programs(endpoint)}\n")
         return
     _begin(told, lambda: bring_up(_flags(told)))
 
@@ -111,7 +112,7 @@ def unregister() -> bool:
 def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:
     with remembering(paths_of().runner, told), Spinner("starting"):
         endpoint = begin()
-    put(f"Running at {_address(endpoint)}\n")
+    put(f"Running at {for_programs(endpoint)}\n")
 
 
 def _by_variables(environ: Mapping[str, str]) -> dict[str, object]:
@@ -138,12 +139,6 @@ def _check_same(told: Mapping[str, object]) -> None:
 def _flags(told: Mapping[str, object]) -> list[str]:
     named = ((f"--{name.replace('_', '-')}", str(value)) for name, value in told.items())
     return [word for pair in named for word in pair]
-
-
-def _address(endpoint: Endpoint) -> str:
-    """The address for other programs, when the daemon has written it down."""
-    found = running(paths_of())
-    return (found and found.address) or str(endpoint)
 
 
 def _process(found: Running) -> psutil.Process | None:

@@ -8,6 +8,7 @@ import getpass
 from typing import Final
 
 from stoker.access import KeyFile
+from stoker.base.errors import StokerError
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, say
@@ -37,6 +38,17 @@ def arguments(parser: cli.Parser) -> None:
         "A key with --model can use these models and manage nothing. Changes count at once.\n"
         "Programs send it as their API key; this command line takes it from STOKER_API_KEY."
     )
+
+
+def candidates(words: list[str]) -> list[str]:
+    """Names of keys, where they may stand."""
+    if words[:1] not in (["rm"], ["remove"]):
+        return []
+    try:
+        names = [key.name for key in KeyFile(paths_of().keys).read()]
+    except StokerError:
+        return []  # the shell waits for an answer, not for an error
+    return [name for name in names if name not in words]
 
 
 def run(options: Options, _session: Session) -> int:
