@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from stoker import __version__
+from stoker import Client, __version__
+from stoker.wire.manage import Configuration
 from tests.components.daemon import Daemon, environment, running_daemon
 from tests.components.oci_registry import oci_registry
 
@@ -69,11 +70,10 @@ def test_up_pulls_configures_and_tells_where(empty: Daemon) -> None:
     assert said(messages, "setenv") == ["MODEL=pilot", f"URL={empty.url}/engines/v1/"]
     # It listens on the loopback only: the container's own loopback is another one.
     assert info[-1].startswith(f"containers cannot reach {empty.url}, except with `network_mode")
-    (configured,) = json.loads(empty.cli("configure", "show", "pilot").stdout)
-    assert configured["Config"] == {
-        "context-size": 512,
-        "runtime-flags": ["--temp", "0.1", "--top-k", "3"],
-    }
+    (configured,) = Client(empty.url).configurations("pilot")
+    assert configured.config == Configuration(
+        context_size=512, runtime_flags=["--temp", "0.1", "--top-k", "3"]
+    )
 
 
 def test_a_pull_tells_how_far_it_is(empty: Daemon, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_up_without_settings_keeps_what_was_configured(empty: Daemon) -> None:
     code, messages = up(dict(empty.env), "--model=pilot")
     assert code == 0
     assert not any("configured" in text for text in said(messages, "info"))
-    (configured,) = json.loads(empty.cli("configure", "show", "pilot").stdout)
-    assert configured["Config"] == {"context-size": 256}
+    (configured,) = Client(empty.url).configurations("pilot")
+    assert configured.config == Configuration(context_size=256)
 
 
 def test_two_models(empty: Daemon) -> None:
