@@ -3,7 +3,16 @@
 import importlib
 import sys
 
-MEASUREMENTS = ("startup", "gateway", "load", "transfer", "memory", "scheduler", "builds")
+MEASUREMENTS = (
+    "startup",
+    "gateway",
+    "load",
+    "transfer",
+    "memory",
+    "scheduler",
+    "builds",
+    "engines",
+)
 
 
 def main() -> int:

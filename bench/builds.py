@@ -1,7 +1,7 @@
-"""llama.cpp: the installed build ÷ the wheel; tokens a second, medians of interleaved rounds.
+"""llama.cpp: the build that install-runner makes ÷ llama-server ÷ the wheel, tokens a second.
 
-Needs an installed build (`stoker install-runner --backend llama.cpp`) in the home that STOKER_HOME
-names; says so and measures nothing when there is none.
+All three are the same version with the same flags. llama-server is compiled for this machine from
+the same sources, with nothing of Stoker around it.
 """
 
 import asyncio
@@ -15,9 +15,10 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.installed import daemon_with_engines
+from bench.native_server import ensure_llama_server
 from bench.shapes import QUANTS, VOCABULARY, one_billion
 from bench.table import show
-from stoker.base.paths import paths_of
 from stoker.engines.builds import Builds
 from stoker.engines.launcher import LocalLauncher
 from stoker.engines.llamacpp import LlamaCpp
@@ -78,13 +79,13 @@ WHAT: dict[str, Measure] = {
 
 def run() -> None:
     """Print the table."""
-    builds = Builds(paths_of().engines).usable("llama.cpp", REQUIREMENT)
-    if not builds:
-        print("no build is installed: stoker install-runner --backend llama.cpp")
-        return
+    server = ensure_llama_server()
+    with daemon_with_engines("llama.cpp") as daemon:
+        build = Builds(daemon.home / "engines").usable("llama.cpp", REQUIREMENT)[0]
     programs = (
         Program("wheel"),
-        Program(builds[0].manifest.variant, python=builds[0].python),
+        Program("llama-server", llama_server=server),
+        Program(build.manifest.variant, python=build.python),
     )
     rows = []
     for quant in QUANTS:
@@ -94,12 +95,15 @@ def run() -> None:
                 Digest("sha256:" + "b" * 64), "bench", Format.GGUF, model, model.stat().st_size
             )
             rows += asyncio.run(_compare(programs, spec, quant))
-    show(["1B shape", "what", "wheel, tok/s", f"{programs[1].source}, tok/s", "ratio"], rows)
+    names = [f"{program.source}, tok/s" for program in programs]
+    ours = programs[-1].source
+    show(
+        ["1B shape", "what", *names, f"{ours} ÷ llama-server", "goal", f"{ours} ÷ wheel"],
+        rows,
+    )
 
 
-async def _compare(
-    programs: tuple[Program, Program], spec: ModelSpec, quant: str
-) -> list[list[str]]:
+async def _compare(programs: tuple[Program, ...], spec: ModelSpec, quant: str) -> list[list[str]]:
     flags = ("--parallel", str(STREAMS), "--cache-ram", "0")
     settings = RunSettings(context_size=8192, runtime_flags=flags)
     servers, instances = [], []
@@ -122,15 +126,19 @@ async def _compare(
 
 
 async def _rounds(measure: Measure, servers: list[Server]) -> list[str]:
+    """The rates, and how many times as fast the last one is as the second and as the first."""
     samples: list[list[float]] = [[] for _ in servers]
     for number in range(ROUNDS + 1):
         for server, found in zip(servers, samples, strict=True):
             rate = await measure(server, number)
             if number:  # the first round warms up
                 found.append(rate)
-    wheel, build = (statistics.median(found) for found in samples)
-    ratio = statistics.median(b / a for a, b in zip(*samples, strict=True))
-    return [f"{wheel:.1f}", f"{build:.1f}", f"{ratio:.2f}"]
+    *others, ours = samples
+    to_wheel, to_native = (
+        statistics.median(b / a for a, b in zip(other, ours, strict=True)) for other in others
+    )
+    rates = [f"{statistics.median(found):.1f}" for found in samples]
+    return [*rates, f"{to_native:.2f}", "≥ 0.98", f"{to_wheel:.2f}"]
 
 
 if __name__ == "__main__":
