@@ -28,6 +28,8 @@ def chat_model(
     path: Path,
     *,
     architecture: str = "llama",
+    title: str = "tiny chat",
+    template: str = CHAT_TEMPLATE,
     width: int = WIDTH,
     feed_forward: int = 0,
     kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
@@ -40,7 +42,7 @@ def chat_model(
     feed_forward = feed_forward or width
     tokens = ["<|end|>", "<|start|>", *_byte_alphabet()]
     writer = GGUFWriter(path, architecture)
-    _describe(writer, name="tiny chat", width=width, feed_forward=feed_forward, kind=kind)
+    _describe(writer, name=title, width=width, feed_forward=feed_forward, kind=kind)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(width // HEADS)
@@ -51,7 +53,7 @@ def chat_model(
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(0)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(template)
     random = np.random.default_rng(7)
     embedding = random.standard_normal((len(tokens), width), dtype=np.float32)
     output = random.standard_normal((len(tokens), width), dtype=np.float32) / 8

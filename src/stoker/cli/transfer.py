@@ -8,7 +8,7 @@ from typing import Final
 
 from stoker.base.errors import DaemonError, RemoteError, Unreachable
 from stoker.cli import progress
-from stoker.cli.errors import refusal, say
+from stoker.cli.errors import printable, refusal, say
 from stoker.client.client import Client
 from stoker.wire.manage import Progress
 
@@ -41,7 +41,7 @@ def pull_if_missing(client: Client, model: str) -> None:
         if error.status != 404:
             error.args = (f"Failed to inspect model: {error.message}",)
             raise
-        say(f"Unable to find model '{model}' locally. Pulling from the server.")
+        say(f"Unable to find model '{printable(model)}' locally. Pulling from the server.")
         say(pull(client, model))
 
 

@@ -12,6 +12,7 @@ from stoker.base.errors import InvalidSetting, StorageError, UnsupportedFormat, 
 from stoker.distribution.artifact import Artifact, FileLayer, artifact_of_layers
 from stoker.distribution.layers import Hashed, Wanted, file_layers, ignore
 from stoker.formats import Kind
+from stoker.formats.quant import MAX_TEMPLATE
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
@@ -20,8 +21,6 @@ from stoker.oci.modelpack import modelpack_config_bytes, modelpack_type
 from stoker.planner.describe import MAX_CONTEXT
 from stoker.store.headers import check_file, gguf_facts
 
-# The longest real ones have some 20 KB; an engine parses whatever is in there.
-_MAX_TEMPLATE: Final = 1024 * 1024
 _MAX_LICENSE: Final = 16 * 1024 * 1024
 
 
@@ -152,8 +151,8 @@ def _check_projector(path: Path) -> None:
 
 
 def _check_template(path: Path) -> None:
-    if check_file(path, "chat template").st_size > _MAX_TEMPLATE:
-        raise UserError(f"{path} is larger than {_MAX_TEMPLATE} bytes: not a chat template")
+    if check_file(path, "chat template").st_size > MAX_TEMPLATE:
+        raise UserError(f"{path} is larger than {MAX_TEMPLATE} bytes: not a chat template")
     try:
         path.read_text("utf-8")
     except UnicodeDecodeError as error:

@@ -86,6 +86,9 @@ def quantization_name(file_type: int | None, elements: Mapping[str, int]) -> str
     return max(elements, key=lambda name: elements[name]) if elements else UNKNOWN
 
 
+MAX_TEMPLATE: Final = 1024 * 1024
+"""Bytes of a chat template; the longest real ones have 20 KB. An engine parses whatever it gets."""
+
 MAX_SHARDS: Final = 10_000
 """The largest published models have some hundred shards; bounds the list made from a file name."""
 

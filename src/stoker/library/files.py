@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from stoker.base.errors import UnsupportedFormat
 from stoker.formats.code import why_not
-from stoker.formats.quant import FileClass, file_class, is_projector
+from stoker.formats.quant import MAX_TEMPLATE, FileClass, file_class, is_projector
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
@@ -88,6 +89,16 @@ def unpacked_files(files: Iterable[tuple[str, int]]) -> tuple[ModelFile, ...]:
 def format_of(files: Iterable[ModelFile]) -> Format | None:
     """The format of the weights; None when there are none, or none of a known kind."""
     return next((f.format for f in files if f.role is Role.WEIGHTS and f.format), None)
+
+
+def check_templates(files: Iterable[ModelFile]) -> None:
+    """Refuse templates that only keep an engine busy. Raises UnsupportedFormat."""
+    for file in files:
+        if file.role is Role.CHAT_TEMPLATE and file.size > MAX_TEMPLATE:
+            raise UnsupportedFormat(
+                f"its chat template {file.path} has {file.size} bytes; {MAX_TEMPLATE} are the most",
+                hint="package the model anew with a template of its own: --chat-template FILE",
+            )
 
 
 def _name_files(manifest: Manifest) -> Iterator[ModelFile]:

@@ -16,7 +16,14 @@ from stoker.base.errors import (
     ParseError,
     UnsupportedFormat,
 )
-from stoker.library.files import ModelFile, Role, files_of, format_of, unpacked_files
+from stoker.library.files import (
+    ModelFile,
+    Role,
+    check_templates,
+    files_of,
+    format_of,
+    unpacked_files,
+)
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, short_id
 from stoker.oci.manifest import Manifest
@@ -248,6 +255,7 @@ class Library:
                 f"{display_name(model.name)} has no weights that an engine here could read",
                 hint="stoker inspect shows what it is made of",
             )
+        check_templates(files)
         weights = [f for f in files if f.role is Role.WEIGHTS and f.format in (kind, None)]
         first = view / min(file.path for file in weights)
         mmproj = _first(view, files, Role.MMPROJ)
