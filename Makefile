@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-engines check bench clean help
+.PHONY: pins audit fuzz soak run test test-engines check bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,8 @@ help:
 	@echo "make test   set up and run all tests"
 	@echo "make test-engines  compile llama.cpp, install vLLM, test both (20 minutes, 6 GB)"
 	@echo "make check  lint, types and layer contracts"
+	@echo "make soak   an hour of mixed traffic: nothing may grow (SOAK_MINUTES=5)"
+	@echo "make fuzz   everything that reads strangers' bytes (FUZZ_SECONDS=30 each)"
 	@echo "make bench  measure, print ratios"
 
 $(VENV)/.run: pyproject.toml
@@ -44,6 +46,28 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# Each target for FUZZ_SECONDS (30); says how many inputs were tried.
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --group fuzz >&2
+	$(BIN)/python -m fuzz
+
+# An hour; CI takes five minutes. Memory, descriptors, threads and children must stay flat.
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak
+
+# Renew requirements/*.txt: exact versions with hashes of all platforms, no index in them.
+pins: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet 'uv>=0.9' >&2
+	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --upgrade --quiet \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --upgrade --quiet \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements/dev.txt
+
+# Needs the network, hence no part of `check`: asks for known vulnerabilities of what is pinned.
+audit: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet 'pip-audit>=2.9' >&2
+	$(BIN)/pip-audit --requirement requirements/run.txt --require-hashes --disable-pip
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

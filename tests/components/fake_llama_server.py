@@ -43,6 +43,9 @@ def _options() -> argparse.Namespace:
     answer.add_argument("--pause", type=float, default=0.0, help="seconds between two tokens")
     answer.add_argument("--drop-after", type=int, help="close the connection after so many tokens")
     answer.add_argument("--crash-after", type=int, help="abort after so many tokens")
+    answer.add_argument("--garbage", action="store_true", help="answer bytes that are no HTTP")
+    answer.add_argument("--short", action="store_true", help="announce more than is sent")
+    answer.add_argument("--stall-after", type=int, help="say nothing more after so many tokens")
     answer.add_argument("--big", type=int, default=0, help="pad whole answers to so many bytes")
     return parser.parse_args()
 
@@ -74,7 +77,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/v1/embeddings":
+        if self.options.garbage:
+            self.wfile.write(os.urandom(4096))
+            self.close_connection = True
+        elif self.options.short and not body.get("stream"):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"choices": [')
+            self.close_connection = True
+        elif self.path == "/v1/embeddings":
             self._json(200, {"object": "list", "data": [{"index": 0, "embedding": [0.0, 1.0]}]})
         elif self.path not in ("/v1/chat/completions", "/v1/completions"):
             self._json(404, {"error": {"message": "File Not Found", "code": 404}})
@@ -95,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         while not options.tokens or number < options.tokens:
             if number == options.crash_after:
                 os.abort()
+            if number == options.stall_after:
+                time.sleep(600)
             if number == options.drop_after:
                 self.close_connection = True
                 return

@@ -95,7 +95,7 @@ def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
 
     A line without a stamp belongs to the one before it and stays behind it.
     """
-    yield from (line for _, line in heapq.merge(*(list(_stamped(s)) for s in sources), key=_stamp))
+    yield from (line for _, line in heapq.merge(*map(_stamped, sources), key=_stamp))
 
 
 def _stamped(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
