@@ -34,7 +34,7 @@ _EVERY: Final = 0.5
 _WITHIN: Final = 120.0
 """Seconds for any one request: more would be a request that is lost."""
 
-_TOLERANCE: Final = {"MiB": 8.0, "descriptors": 8.0, "threads": 2.0, "children": 2.0}
+_TOLERANCE: Final = {"MiB": 12.0, "descriptors": 8.0, "threads": 2.0, "children": 2.0}
 """By how much the median of the last quarter may exceed that of the first. Memory: an allocator
 gives back late, and logs and histories have a size that they reach only after a while."""
 
