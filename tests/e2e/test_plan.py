@@ -24,6 +24,8 @@ def test_plan_shows_the_parts_and_loads_nothing(daemon: Daemon) -> None:
 
 
 def test_a_context_that_does_not_fit_is_refused_with_one_that_does(daemon: Daemon) -> None:
+    wide = daemon.cli("plan", "pilot", "--context-size", "4096").stdout
+    assert "4096 tokens, shared by up to 4 requests; each can use 2048, all that" in wide
     planned = daemon.cli("plan", "pilot", "--context-size", "16000000")
     assert planned.returncode == 1
     assert "are missing" in planned.stdout

@@ -71,6 +71,7 @@ class Planning:
             LLAMACPP,
             fits=True,
             context=placement.context,
+            trained_context=facts.context_size or 0,
             slots=options.slots,
             layers=len(placement.estimate.layers),
             gpu_layers=placement.gpu_layers,

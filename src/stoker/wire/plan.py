@@ -44,6 +44,8 @@ class Plan(msgspec.Struct, omit_defaults=True):
     engine: str
     fits: bool
     context: int = 0
+    trained_context: int = 0
+    """What one request can use at most, however much more there is to share; 0 when unknown."""
     slots: int = 0
     layers: int = 0
     gpu_layers: int = 0

@@ -80,7 +80,10 @@ def lines(plan: Plan) -> Iterator[str]:
 def _shared(plan: Plan) -> str:
     if plan.engine == _VLLM:
         return f"with room for {plan.slots} requests of that length"
-    return f"shared by up to {plan.slots} requests"
+    shared = f"shared by up to {plan.slots} requests"
+    if 0 < plan.trained_context < plan.context:
+        return f"{shared}; each can use {plan.trained_context}, all that the model was trained for"
+    return shared
 
 
 def _note(plan: Plan) -> str:
