@@ -1,6 +1,7 @@
 """`package --quantize` with the real quantizer, and its results on a real llama.cpp."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -180,11 +181,12 @@ def test_ctrl_c_leaves_nothing(daemon: Daemon, whole: Path, tmp_path: Path) -> N
         **stand_in(tmp_path / "bin", f'echo $$ > "{begun}"; echo x > "$2"; exec sleep 99'),
     }
     argv = [*STOKER, "package", "--gguf", str(whole), "--quantize", "Q8_0", "me/x"]
-    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as run:
-        deadline = time.monotonic() + 30
+    with subprocess.Popen(argv, env=env, start_new_session=True) as run:
+        deadline = time.monotonic() + 60
         while not (begun.exists() and begun.read_text()):
             assert time.monotonic() < deadline
-        run.send_signal(signal.SIGINT)
-        assert run.wait(10) == 130
+            time.sleep(0.02)  # nothing tells us when another process has begun
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+        assert run.wait(60) == 130
     assert left(daemon) == []
     assert not Path(f"/proc/{begun.read_text().strip()}").exists()
