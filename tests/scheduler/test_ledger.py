@@ -52,6 +52,15 @@ def test_others_hold_what_is_neither_free_nor_ours() -> None:
     assert ledger.with_room(300).limit(HOST) == 100
 
 
+def test_a_context_of_our_own_process_is_not_taken_for_somebody_elses() -> None:
+    ledger = seen(Ledger(budgets={HOST: 100}, overhead=15), gpu(100))
+    ledger = ledger.entered(KEYS[0], {"G0": 50, HOST: 10})
+    assert seen(ledger, gpu(40), steady=(KEYS[0],)).limit("G0") == 100
+    assert seen(ledger, gpu(25), steady=(KEYS[0],)).limit("G0") == 90
+    # Of somebody else's where ours is not.
+    assert seen(ledger, gpu(85, "G1"), steady=(KEYS[0],)).limit("G1") == 85
+
+
 def test_where_ours_come_and_go_others_are_only_believed_to_shrink() -> None:
     ledger = seen(EMPTY, gpu(60))
     assert seen(ledger, gpu(10), moving="G0").limit("G0") == 60

@@ -82,6 +82,7 @@ from stoker.observe.logs import (
     flush_service_log,
 )
 from stoker.observe.metrics import Metrics
+from stoker.planner.dealing import DEVICE_MARGIN
 from stoker.planner.devices import Device
 from stoker.planner.options import Options
 from stoker.planner.spec import ModelSpec
@@ -171,7 +172,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
         async with (
             Upstreams() as upstreams,
             Scheduler(
-                core=Core(memory_budget=budget),
+                core=Core(memory_budget=budget, gpu_overhead=DEVICE_MARGIN),
                 room=room,
                 devices=machine.listing,
                 loaded=loaded,

@@ -66,18 +66,23 @@ DEFAULT_DWELL: Final = 10.0
 
 
 class Core:
-    """State and rules. `memory_budget` in bytes of host memory; one owner calls `handle`."""
+    """State and rules. One owner calls `handle`.
+
+    `memory_budget`: bytes of host memory; `gpu_overhead`: what a process may hold of a GPU beside
+    what its model is planned with.
+    """
 
     def __init__(
         self,
         *,
         memory_budget: int,
+        gpu_overhead: int = 0,
         queue_limit: int = DEFAULT_QUEUE,
         patience: float = DEFAULT_PATIENCE,
         wait: float = DEFAULT_WAIT,
         dwell: float = DEFAULT_DWELL,
     ) -> None:
-        self.roster = Roster(Ledger(budgets={HOST: memory_budget}))
+        self.roster = Roster(Ledger(budgets={HOST: memory_budget}, overhead=gpu_overhead))
         self.queue_limit = queue_limit
         self.patience = patience
         self.wait = wait

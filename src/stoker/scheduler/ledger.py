@@ -33,6 +33,9 @@ class Ledger:
     held: Mapping[RunnerKey, Charges] = field(default_factory=lambda: MappingProxyType({}))
     used: Charges = field(default_factory=_nothing)
     """The sum over all runners."""
+    overhead: int = 0
+    """What a process may hold of a GPU beside what it is entered with: its driver's context. It is
+    not taken for somebody else's."""
 
     def limit(self, memory: str) -> int:
         """What all runners together may have of it now; 0 of a GPU that is not there."""
@@ -100,6 +103,7 @@ class Ledger:
         mine: dict[str, int] = {}
         for key in steady:
             _add(mine, self.held[key])
+            _add(mine, dict.fromkeys(self.held[key], self.overhead))
         shared = set()
         for device in devices:
             others = max(device.total - device.free - mine.get(device.id, 0), 0)
