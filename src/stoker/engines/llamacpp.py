@@ -135,8 +135,11 @@ def _reads(model: ModelSpec) -> tuple[Path, ...]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Nothing that llama.cpp reads by itself: neither LLAMA_ARG_* nor its configuration files."""
-    return {**inherited(environ), "XDG_CONFIG_HOME": os.devnull}
+    """Nothing that llama.cpp reads by itself: neither LLAMA_ARG_* nor its configuration files.
+
+    When it aborts it ends at once, instead of calling a debugger for ten seconds first.
+    """
+    return {**inherited(environ), "XDG_CONFIG_HOME": os.devnull, "GGML_NO_BACKTRACE": "1"}
 
 
 def _arguments(model: ModelSpec, mode: Mode, settings: RunSettings, socket: Path) -> list[str]:
