@@ -11,7 +11,7 @@ from stoker.api.models import mode_of
 from stoker.api.views import json_response
 from stoker.base.errors import DoesNotFit, UserError
 from stoker.engines.spec import Engine
-from stoker.engines.witness import PATHS, testimony
+from stoker.engines.witness import PATHS, account_of
 from stoker.gateway.connection import EngineGone
 from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
@@ -90,7 +90,7 @@ class EffectiveRoutes:
                 answers = [
                     await self._ask(runner, path) for path in PATHS.get(runner.key.engine, ())
                 ]
-            shown.says = testimony(runner.key.engine, answers, unified=unified)
+            shown.says = account_of(runner.key.engine, answers, unified=unified)
         except (TimeoutError, EngineGone, msgspec.MsgspecError, IndexError) as error:
             shown.problem = f"its engine does not describe itself: {str(error) or 'too slow'}"
         shown.differs = disagreements(shown.says, settings)

@@ -28,7 +28,7 @@ class _Slot(msgspec.Struct):
 
 class _Card(msgspec.Struct):
     max_model_len: int
-    root: str = ""
+    root: str | None = None
 
 
 class _Cards(msgspec.Struct):
@@ -39,7 +39,7 @@ class _Version(msgspec.Struct):
     version: str
 
 
-def testimony(engine: str, answers: list[bytes], *, unified: bool) -> dict[str, Any]:
+def account_of(engine: str, answers: list[bytes], *, unified: bool) -> dict[str, Any]:
     """In the words of `configure`: context-size, parallel, build, model. Raises MsgspecError.
 
     `unified`: whether the slots share the context; else each has its part of it.
