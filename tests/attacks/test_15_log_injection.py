@@ -10,7 +10,7 @@ from tests.components.tiny_models import chat_model
 
 FORGED = "[2020-01-01T00:00:00.000000000Z] INFO forged"
 EVIL = f"x\n{FORGED}\r\n\x1b[2J\x1b]0;title\x07\x9b31m\u202eend"
-LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[\d:.]+Z\] |    ")
+LINE = re.compile(r"(\[|\{\"time\":\")\d{4}-\d\d-\d\dT[\d:.]+Z|    ")
 
 
 def clean(text: str) -> None:

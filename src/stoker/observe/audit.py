@@ -13,7 +13,7 @@ from typing import Final, final
 
 import msgspec
 
-from stoker.observe.lines import masked, rfc3339
+from stoker.observe.lines import json_line, masked, rfc3339
 from stoker.observe.request_id import request_id
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class AuditLog:
             del said["what"]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._append(msgspec.json.encode(said) + b"\n")
+            self._append(json_line(said).encode() + b"\n")
         except OSError as error:
             logger.warning("no audit line for %s: %s", change.action, error)
 

@@ -1,5 +1,6 @@
 """One line of a log: stamped, on one line whatever it says, without secrets; as text or JSON."""
 
+import json
 import logging
 import re
 import time
@@ -43,6 +44,14 @@ def printable(text: str) -> str:
         return text
     shown = text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}... ({len(text)} characters)"
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in shown)
+
+
+def json_line(said: object) -> str:
+    """JSON on one line. It need not escape what controls a terminal beyond ASCII; this does."""
+    text = msgspec.json.encode(said).decode()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def rfc3339(now: float) -> str:
@@ -92,7 +101,7 @@ class JsonLines:
             "model": model,
             "message": masked(line),
         }
-        return msgspec.json.encode(said).decode()
+        return json_line(said)
 
 
 LINES: Final[dict[str, Lines]] = {"text": TextLines(), "json": JsonLines()}
@@ -128,4 +137,4 @@ class _Json(logging.Formatter):
             said["request_id"] = name
         if record.exc_info:
             said["exception"] = masked(self.formatException(record.exc_info))
-        return msgspec.json.encode(said).decode()
+        return json_line(said)
