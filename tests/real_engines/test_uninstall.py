@@ -4,7 +4,7 @@ from tests.components.daemon import Daemon
 from tests.components.debian import parts_cache
 from tests.components.http import ask
 
-from .conftest import running
+from .conftest import HOUR, running
 
 CHAT = {"model": "pilot", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
 
@@ -14,7 +14,7 @@ def test_without_a_trace(vllm: Daemon, native: Daemon) -> None:
     (home / "cache" / "engines").unlink()  # what is kept for the next run stays
     vllm.cli("unload", "--all")
     for engine in ("vllm", "llama.cpp"):
-        done = native.cli("uninstall-runner", "--backend", engine)
+        done = native.cli("uninstall-runner", "--backend", engine, timeout=HOUR)
         assert done.stdout == f"Uninstalled {engine} backend\n", done.stderr
     assert not list((home / "engines").iterdir())
     assert ask(vllm, "POST", "/engines/v1/chat/completions", CHAT).status == 200
