@@ -15,6 +15,8 @@ from stoker.engines.spec import Engine, Reason
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 
 _WITHIN: Final = 60.0
+_ANSWER_WITHIN: Final = 300.0
+"""Seconds; a GPU's driver compiles kernels when they are first used, which may take minutes."""
 _QUESTION: Final = "What is Stoker?"
 _TOKENS: Final = 16
 _SHORT: Final = RunSettings(context_size=256)
@@ -78,7 +80,7 @@ async def _ask(socket: Path, engine: str, model: str) -> str:
         async with (
             aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(str(socket)),
-                timeout=aiohttp.ClientTimeout(total=_WITHIN),
+                timeout=aiohttp.ClientTimeout(total=_ANSWER_WITHIN),
             ) as session,
             session.post("http://engine/v1/chat/completions", json=body) as response,
         ):
