@@ -68,7 +68,7 @@ class NVMLError(Exception):
     pass
 
 
-def nvml(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> None:
+def nvml(monkeypatch: pytest.MonkeyPatch, *, broken: str = "", count: int = 2) -> None:
     """A library that answers for two GPUs, of which one fell off the bus."""
 
     def initialise() -> None:
@@ -84,7 +84,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> None:
         NVMLError=NVMLError,
         nvmlInit=initialise,
         nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetCount=lambda: count,
         nvmlDeviceGetHandleByIndex=lambda number: number,
         nvmlDeviceGetMemoryInfo=memory,
         nvmlDeviceGetName=lambda _: b"RTX",
@@ -93,9 +93,18 @@ def nvml(monkeypatch: pytest.MonkeyPatch, *, broken: str = "") -> None:
 
 
 def test_nvidia_gpus_through_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     nvml(monkeypatch)
-    (device,) = nvidia.find().devices
+    finding = nvidia.find()
+    (device,) = finding.devices
     assert (device.id, device.name, device.free) == ("CUDA0", "RTX", 20 * GIB)
+    assert finding.note == "GPU 1 does not tell its memory: GPU is lost"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert nvidia.find().note.endswith("; CUDA_VISIBLE_DEVICES=0 may hide some of them")
+    nvml(monkeypatch, count=0)
+    finding = nvidia.find()
+    assert not finding.devices
+    assert "knows of none" in finding.note
 
 
 def test_a_driver_that_does_not_answer_is_said(

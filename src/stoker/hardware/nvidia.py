@@ -24,25 +24,28 @@ def find(drm: Path = Path("/sys/bus/pci/devices")) -> Finding:
     except nvml.NVMLError as error:
         return _without_driver(drm, str(error))
     try:
-        count = nvml.nvmlDeviceGetCount()
-        found = tuple(d for d in (_device(nvml, n) for n in range(count)) if d)
+        looks = [_look(nvml, number) for number in range(nvml.nvmlDeviceGetCount())]
     except nvml.NVMLError as error:
         return Finding(KIND, note=f"the driver does not list its GPUs: {error}")
     finally:
         nvml.nvmlShutdown()
+    found = tuple(look for look in looks if isinstance(look, Device))
+    lost = [look for look in looks if isinstance(look, str)]
     if hidden := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return Finding(KIND, found, note=f"CUDA_VISIBLE_DEVICES={hidden} may hide some of them")
-    return Finding(KIND, found)
+        lost.append(f"CUDA_VISIBLE_DEVICES={hidden} may hide some of them")
+    if not looks:
+        lost.append("the driver is loaded and knows of none")
+    return Finding(KIND, found, note="; ".join(lost))
 
 
-def _device(nvml: Any, number: int) -> Device | None:
-    """None for one that fell off the bus or whose memory is divided (MIG)."""
+def _look(nvml: Any, number: int) -> Device | str:
+    """Or why not: it fell off the bus, or its memory is divided (MIG)."""
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(number)
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         name = nvml.nvmlDeviceGetName(handle)
-    except nvml.NVMLError:
-        return None
+    except nvml.NVMLError as error:
+        return f"GPU {number} does not tell its memory: {error}"
     text = name.decode() if isinstance(name, bytes) else str(name)
     return Device(id=f"CUDA{number}", name=text, total=int(memory.total), free=int(memory.free))
 
