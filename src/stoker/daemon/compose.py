@@ -51,6 +51,8 @@ from stoker.engines import LocalLauncher, reap_orphans
 from stoker.engines.builds import Builds
 from stoker.engines.confinement import Confinement, lack, roots_of
 from stoker.engines.devices import EngineDevices
+from stoker.engines.dry_run import DryRun
+from stoker.engines.llamacpp import LlamaCpp
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.llamacpp_program import find_program
 from stoker.engines.measured import BufferLog
@@ -73,6 +75,7 @@ from stoker.library.machine import Machine
 from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.remote import RemoteModels
+from stoker.library.second_opinion import SecondOpinion
 from stoker.library.settings import SettingsStore
 from stoker.observe.audit import AuditLog
 from stoker.observe.logs import (
@@ -156,11 +159,14 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             measured.note(run.model, run.mode, run.settings, build_of(run.engine), log)
             planner.forget_costs()
 
+    launcher = LocalLauncher(confinement)
+    dry_run = DryRun(LlamaCpp(environ, builds=builds), launcher, paths.run)
     planner = RunPlanner(
         settings,
         facts,
         machine=machine.empty,
         measured=taken,
+        opinion=SecondOpinion(dry_run),
     )
     paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Only the holder of the daemon lock gets here: engines of this directory have lost their owner.
@@ -177,7 +183,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 devices=machine.listing,
                 loaded=loaded,
                 engines=engines,
-                launcher=Rollback(LocalLauncher(confinement), builds),
+                launcher=Rollback(launcher, builds),
                 run_dir=paths.run,
                 engine_log=engine_log,
                 watch=EffectCounter(metrics),

@@ -24,6 +24,9 @@ _POLL_MAX: Final = 0.25
 _POLL_SHARE: Final = 0.05
 """Wait this share of the time gone by between two probes: readiness is seen at most 5 % late."""
 
+_OUTPUT_WITHIN: Final = 20.0
+"""Seconds; drivers of a sleeping GPU take a while to wake it."""
+
 _PROBE_WITHIN: Final = 2.0
 """Seconds for one health answer; an engine that takes longer is asked again."""
 
@@ -110,6 +113,24 @@ class LocalLauncher:
             if not ready:
                 await _end(process, command.socket, 0)
         return LocalInstance(process, tail, command.socket)
+
+    async def output(self, engine: Engine, command: Command) -> tuple[str, ...]:
+        """Run a command that ends by itself: its last lines. None when it fails or takes long."""
+        tail = LineTail(lambda _: None)
+        try:
+            environment = self._prepare(engine, command)
+            process = await ChildProcess.spawn(command.argv, environment, tail=tail, label="")
+        except OSError as error:
+            remove_traces(command.socket)
+            logger.warning("%s cannot be asked: %s", engine.name, error)
+            return ()
+        try:
+            if await process.ended_within(_OUTPUT_WITHIN) and process.exit_code == 0:
+                return await process.last_output()
+            logger.warning("%s gave no answer code=%s", engine.name, process.exit_code)
+            return ()
+        finally:
+            await _end(process, command.socket, 0)
 
     def _prepare(self, engine: Engine, command: Command) -> dict[str, str]:
         """Make the engine's directory; answers its whole environment."""

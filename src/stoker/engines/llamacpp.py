@@ -98,6 +98,14 @@ class LlamaCpp:
             programs=program.roots,
         )
 
+    def worker(self) -> tuple[str, ...]:
+        """The first words of `command`, up to our worker; none where a `llama-server` runs.
+
+        Raises NotInstalled.
+        """
+        program = self._find()
+        return () if program.llama_server else program.argv
+
     def check_settings(self, settings: RunSettings) -> None:
         """Refuse settings that `command` would refuse. Raises InvalidSetting."""
         check_sizes(settings)

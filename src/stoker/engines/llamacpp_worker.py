@@ -1,5 +1,8 @@
 """One llama.cpp server in one process, run by `tether.py` with `llama-server`'s arguments.
 
+With `--dry-run` as the first argument nothing is loaded: llama.cpp itself works out what it would
+take, and one line for each device goes to stdout: name, weights, cache, compute, in MiB.
+
 The `xllamacpp` wheel carries llama.cpp's whole HTTP server but no `llama-server` program. This file
 is that program: the argument vector goes through llama.cpp's own C++ parser, so that the flags of
 this worker are those of the real thing, to the letter.
@@ -25,6 +28,12 @@ WHEEL_VERSION: Final = "2026.10.11549"
 _PARSER: Final = "_Z19common_params_parseiPPcR13common_params13llama_examplePFviS0_E"
 _LOG: Final = "_Z15common_log_mainv"  # common_log * common_log_main()
 _LOG_FLUSH: Final = "_Z16common_log_flushP10common_log"  # void common_log_flush(common_log *)
+# llama_model_params common_model_params_to_llama(common_params &)
+_MODEL: Final = "_Z28common_model_params_to_llamaR13common_params"
+# llama_context_params common_context_params_to_llama(const common_params &)
+_CONTEXT: Final = "_Z30common_context_params_to_llamaRK13common_params"
+# void common_fit_print(const char *, llama_model_params *, llama_context_params *)
+_FIT_PRINT: Final = "_Z16common_fit_printPKcP18llama_model_paramsP20llama_context_params"
 _EXAMPLE_SERVER: Final = 12  # LLAMA_EXAMPLE_SERVER in llama.cpp's common/common.h of this build
 
 _STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -99,6 +108,31 @@ def _check_read_back(parameters: Any, arguments: list[str]) -> None:
             _fail(_EXIT_WHEEL, "the argument parser and this xllamacpp build do not fit together")
 
 
+class _Struct(ctypes.Structure):
+    """Room for a C struct that is only handed on: larger than any of llama.cpp's."""
+
+    _fields_ = (("bytes", ctypes.c_char * 4096),)
+
+
+def _dry_run(parameters: Any) -> NoReturn:
+    """Print what a load would take. A file that is no model ends the process with a signal."""
+    library = ctypes.CDLL(sys.modules["xllamacpp.xllamacpp"].__file__)
+    try:
+        model_of, context_of, show = library[_MODEL], library[_CONTEXT], library[_FIT_PRINT]
+    except AttributeError as error:
+        _fail(_EXIT_WHEEL, f"xllamacpp cannot try without loading: {error}")
+    for function in (model_of, context_of):
+        function.restype, function.argtypes = _Struct, [ctypes.c_void_p]
+    show.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p]
+    if parameters.n_parallel < 0:  # the server's own choice, made where it starts
+        parameters.n_parallel, parameters.kv_unified = 4, True
+    address = _parameters_of(parameters)
+    model, context = model_of(address), context_of(address)
+    show(os.fsencode(parameters.model.path), ctypes.byref(model), ctypes.byref(context))
+    ctypes.CDLL(None).fflush(None)
+    os._exit(0)
+
+
 def _flush_log() -> None:
     """Wait until llama.cpp has written its log: it does so in a thread, which `exit` would cut off.
 
@@ -129,6 +163,8 @@ def main(arguments: list[str]) -> NoReturn:
     # Blocked before any thread exists, hence in all of them: llama.cpp's own handler, which may
     # wait for a running stream for ever, is never reached, and no signal is lost before `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    if arguments[:1] == ["--dry-run"]:
+        _dry_run(_parse(arguments[1:]))
     os.dup2(2, 1)
     parameters = _parse(arguments)
     hosts = list(parameters.hostnames)

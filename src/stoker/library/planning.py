@@ -13,6 +13,7 @@ from stoker.engines.vllm_options import wishes_of
 from stoker.formats import ModelFacts
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
+from stoker.library.second_opinion import SecondOpinion
 from stoker.library.settings import SettingsKey, SettingsStore
 from stoker.library.vllm_ways import is_readable, unplanned, vllm_ways
 from stoker.oci.digest import Digest
@@ -35,7 +36,7 @@ _Key = tuple[Digest, Options, GpuPolicy, Snapshot]
 class RunPlanner:
     """Settings and memory of a run. `machine`: as an engine sees it when nothing runs.
 
-    `measured`: what a model took last time.
+    `measured`: what a model took last time; `opinion`: corrects what is planned for GPUs.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class RunPlanner:
         *,
         machine: Callable[[str], Awaitable[Snapshot]],
         measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None,
+        opinion: SecondOpinion | None = None,
     ) -> None:
         self._settings = settings
         self._facts = facts
         self._machine = machine
         self._measured = measured
+        self._opinion = opinion
         self._rungs: dict[_Key, tuple[Rung, ...]] = {}
         self._costs: dict[tuple[Digest, Options], Cost] = {}
 
@@ -78,10 +81,13 @@ class RunPlanner:
         rungs = await self._placed((model.id, options, policy, machine), model, facts)
         # Whoever divides a model by flags of his own has one way only, and the engine's own.
         divided = bool(machine.devices) and planned(settings)
-        return tuple(
+        found = tuple(
             self._way(model, settings, options, rung, divided=divided)
             for rung in (rungs if divided else rungs[:1])
         )
+        if divided and self._opinion:
+            return await self._opinion(model, mode, found, machine)
+        return found
 
     def _with_vllm(
         self, model: ModelSpec, settings: RunSettings, facts: ModelFacts | None, machine: Snapshot
