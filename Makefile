@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo "make run    set up, start the daemon, let the bundled model answer one question"
 	@echo "make test   set up and run all tests"
-	@echo "make test-engines  compile llama.cpp, install vLLM, test both (20 minutes, 6 GB)"
+	@echo "make test-engines  compile llama.cpp, install vLLM, test both (40 minutes, 6 GB)"
 	@echo "make check  lint, types and layer contracts"
 	@echo "make soak   an hour of mixed traffic: nothing may grow (SOAK_MINUTES=5)"
 	@echo "make fuzz   everything that reads strangers' bytes (FUZZ_SECONDS=30 each)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, policy_of, settled
+from stoker.engines.llamacpp_options import options_of, planned, policy_of, settled
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.vllm import NAME as VLLM
 from stoker.formats import ModelFacts
@@ -64,6 +64,8 @@ class Planning:
         seconds = time.perf_counter() - began
         if options.context is None:
             options = options_of(model, mode, replace(settings, context_size=placement.context))
+        if machine.devices and planned(settings):
+            options = replace(options, offload=placement.offload)
         taken = self.measured(model, options) or {}
         speed = await asyncio.to_thread(_speed, facts, placement)
         return Plan(
