@@ -50,6 +50,9 @@ def test_other_tables() -> None:
     assert status.lines({"vllm": "Running: vllm 0.32.0 (cpu)"}) == (
         "vllm: running vllm version: 0.32.0\n"
     )
+    assert status.lines({"vllm": "Running: vllm 0.32.0 (cpu), not confined"}) == (
+        "vllm: running vllm version: 0.32.0, not confined\n"
+    )
     assert status.lines({"vllm": "Installing: fetching uv", "mlx": "Running"}) == (
         "mlx: running\nvllm: installing: fetching uv\n"
     )

@@ -58,9 +58,9 @@ def lines(backends: dict[str, str]) -> str:
 
 def _described(name: str, status: str, details: str) -> str:
     if status == "Running" and details:
-        # `llama.cpp b11549 (native)`; which build that is, the table below tells.
-        version = details.removeprefix(f"{name} ").partition(" (")[0]
-        return f"running {name} version: {version}"
+        # `llama.cpp b11549 (native), not confined`; which build that is, the table below tells.
+        version, _, build = details.removeprefix(f"{name} ").partition(" (")
+        return f"running {name} version: {version}{build.partition(')')[2]}"
     return f"{status.lower()}: {details}" if details else status.lower()
 
 
