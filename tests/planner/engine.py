@@ -55,8 +55,9 @@ def measure(
     python: str = sys.executable,
     environ: Mapping[str, str] | None = None,
     socket: Path | None = None,
+    until: str = "model loaded",
 ) -> Measured:
-    """Start the engine on `model`, wait until it has loaded, stop it. Raises RuntimeError.
+    """Start the engine on `model`, wait for `until` in its log, stop it. Raises RuntimeError.
 
     `python`: of the build to start, with `environ`; this one's own when None.
     """
@@ -66,7 +67,7 @@ def measure(
     argv += ["-lv", "4", "--no-warmup", "-fit", "off", "--cache-ram", "0", *flags]
     process = subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        return read_log(_until_loaded(process))
+        return read_log(_until(process, until))
     finally:
         process.kill()
         process.wait()
@@ -75,7 +76,7 @@ def measure(
         address.unlink(missing_ok=True)
 
 
-def _until_loaded(process: "subprocess.Popen[bytes]") -> list[str]:
+def _until(process: "subprocess.Popen[bytes]", words: str) -> list[str]:
     assert process.stderr is not None
     lines: list[str] = []
     rest = b""
@@ -88,7 +89,7 @@ def _until_loaded(process: "subprocess.Popen[bytes]") -> list[str]:
                 break
             *whole, rest = (rest + part).split(b"\n")
             lines += [line.decode(errors="replace") for line in whole]
-            if any("model loaded" in line for line in lines[-len(whole) :] if whole):
+            if any(words in line for line in lines[-len(whole) :] if whole):
                 return lines
     failed = [line for line in lines if " E " in line]
     raise RuntimeError("\n".join(failed or lines[-20:]) or "the engine said nothing")

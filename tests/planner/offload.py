@@ -76,7 +76,8 @@ def try_row(row: Row, folder: Path, python: str, environ: Mapping[str, str]) -> 
     path = shapes.write(row.shape, folder)
     plan = _planned(row, path)
     told = (*flags_of(row.options), *offload_arguments(plan.offload))
-    taken = measure(path, *told, python=python, environ=environ)
+    # All is allocated by then; what follows compiles shaders, for a minute on a busy machine.
+    taken = measure(path, *told, python=python, environ=environ, until="llama threadpool init")
     path.unlink()
     return _compared(plan, taken)
 
