@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: pins audit fuzz soak run test test-engines check bench clean help
+.PHONY: run test test-engines check bench soak fuzz pins audit clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make soak   an hour of mixed traffic: nothing may grow (SOAK_MINUTES=5)"
 	@echo "make fuzz   everything that reads strangers' bytes (FUZZ_SECONDS=30 each)"
 	@echo "make bench  measure, print ratios"
+	@echo "make pins   renew requirements/*.txt; make audit asks for known vulnerabilities of them"
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("stoker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 " if sys.version_info < (3, 11) else 0)'
