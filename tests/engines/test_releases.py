@@ -45,6 +45,8 @@ class Server:
         end = size if self.cut is None else start + self.cut
         await response.write(self.content[start:end])
         if self.cut is not None and request.transport:
+            # What a client has not read yet when its connection breaks, it never sees.
+            await asyncio.sleep(0.5)
             request.transport.close()
         return response
 
