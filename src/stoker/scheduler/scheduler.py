@@ -59,7 +59,6 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core
-        self._engines = engines
         self._watch = watch
         self._room = room
         self._devices = devices
@@ -168,17 +167,13 @@ class Scheduler:
             devices=runner.way.cost.devices,
             placed=runner.way.words,
             pid=life.instance.pid if life.instance else None,
-            build=self._build(key.engine),
+            build=life.build,
             age=now - life.began,
             silent_for=0.0 if ready else now - life.sign,
             socket=life.instance.socket if life.instance else None,
             settings=runner.way.settings,
             read=life.read,
         )
-
-    def _build(self, engine: str) -> str:
-        build = self._engines[engine].build()
-        return f"{build.version} ({build.source})" if build else ""
 
     async def _look_at_devices(self) -> None:
         if self._devices is not None:

@@ -17,7 +17,7 @@ class RunnerStatus:
     `age`: seconds since its start was decided. `silent_for`: while it loads or stops, seconds since
     its last sign of life. `socket`: where its engine answers, once it does. `settings`: what it was
     started with. `read`: the share of the model's files the engine has taken in, 0 to 1, where that
-    is known.
+    is known. `build` is what its process runs; empty until it does.
     """
 
     key: RunnerKey

@@ -33,6 +33,8 @@ class Life:
     """What its engine has logged of itself."""
     instance: Instance | None = None
     """Its process, while it answers."""
+    build: str = ""
+    """What its process runs, as `b11549 (wheel)`; a newer one may have been installed since."""
 
 
 class Supervisor:
@@ -153,6 +155,9 @@ class Supervisor:
         instance = await self._launcher.start(
             engine, command, label=name, log=log, progress=progress
         )
+        # Only now: a build that failed has been rolled back by the launcher.
+        build = engine.build()
+        life.build = f"{build.version} ({build.source})" if build else ""
         self._loaded(request, buffers)
         logger.info(
             "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
