@@ -92,13 +92,24 @@ def running(daemon: Daemon, model: str) -> dict[str, Any]:
     return found
 
 
-def kill_in_a_stream(daemon: Daemon, model: str, victim: psutil.Process) -> None:
-    """The client gets an error, and not what could be taken for an end."""
+def kill_in_a_stream(
+    daemon: Daemon, model: str, victim: psutil.Process, *, tokens: int, answers: int = 1
+) -> None:
+    """The client gets an error, and not what could be taken for an end.
+
+    So many `answers` of so many `tokens` that they are not over before the client, on two busy
+    cores, has read the first word.
+    """
     client = openai.OpenAI(base_url=f"{daemon.url}/engines/v1", api_key="none", max_retries=0)
-    stream = client.completions.create(
-        model=model, prompt="hi", max_tokens=400, stream=True, extra_body={"ignore_eos": True}
+    cut = client.completions.create(
+        model=model,
+        prompt="hi",
+        max_tokens=tokens,
+        n=answers,
+        stream=True,
+        extra_body={"ignore_eos": True},
     )
-    next(stream)
+    next(cut)
     victim.kill()
     with pytest.raises(openai.APIError):
-        list(stream)
+        list(cut)

@@ -38,6 +38,6 @@ def test_it_runs_from_its_own_environment(native: Daemon) -> None:
 def test_killed_in_the_middle_of_a_stream(native: Daemon) -> None:
     expected = said(native)
     family = family_of(running(native, "pilot")["pid"])
-    kill_in_a_stream(native, "pilot", family[0])
+    kill_in_a_stream(native, "pilot", family[0], tokens=1900)
     assert not survivors(family)
     assert said(native) == expected
