@@ -62,7 +62,7 @@ def test_a_prefix_before_every_route(daemon: Stub, http: Transports) -> None:
 
 
 def test_a_body_in_pieces(daemon: Stub, http: Transports) -> None:
-    """It is sent as it comes; the stub, which reads none of it, refuses it all the same."""
+    """It is sent as it comes, and a refusal comes through."""
     request = Request("POST", "/nowhere", body=iter([b"a" * 1000] * 3))
     with pytest.raises(DaemonError, match="404"):
         http.read(endpoint_for(daemon.url), request)

@@ -135,6 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            self._skip_chunks()
         path = unquote(url.path)
         query = {k: v[-1] for k, v in parse_qs(url.query).items()}
         headers = {k.lower(): v for k, v in self.headers.items()}
@@ -150,6 +152,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._models(request)
         else:
             self._engines(request)
+
+    def _skip_chunks(self) -> None:
+        """Who answers and hangs up in the middle of a body may not be heard at all."""
+        while size := int(self.rfile.readline(), 16):
+            self.rfile.read(size + 2)
+        self.rfile.readline()
 
     def _models(self, request: Request) -> None:
         stub, name = self.stub, request.path.removeprefix("/models").strip("/")
