@@ -9,7 +9,7 @@ import pytest
 
 from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.llamacpp import LlamaCpp
-from stoker.engines.llamacpp_options import planned
+from stoker.engines.llamacpp_options import is_planned
 from stoker.engines.llamacpp_program import Program, find_program
 from stoker.planner.spec import Format, Mode, Offload, RunSettings
 from tests.engines.conftest import spec_of
@@ -83,8 +83,8 @@ def test_a_projector_stays_off_the_gpus_with_the_rest() -> None:
 
 def test_the_users_own_placement_comes_last_and_wins() -> None:
     flags = ("--tensor-split", "1,1")
-    assert not planned(RunSettings(runtime_flags=flags))
-    assert planned(RunSettings(runtime_flags=("-ngl", "5", "-dev", "CUDA1")))
+    assert not is_planned(RunSettings(runtime_flags=flags))
+    assert is_planned(RunSettings(runtime_flags=("-ngl", "5", "-dev", "CUDA1")))
 
 
 @pytest.mark.parametrize(

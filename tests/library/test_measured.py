@@ -7,12 +7,16 @@ import pytest
 
 from stoker.engines.llamacpp_options import options_of
 from stoker.engines.measured import BufferLog
+from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
-from stoker.library.measured import MeasuredStore
+from stoker.library.measured import MeasuredStore, Sizes
 from stoker.library.planning import RunPlanner
+from stoker.library.recommend import Recommender
 from stoker.library.settings import SettingsStore
 from stoker.planner.devices import Snapshot
-from stoker.planner.spec import Mode, RunSettings
+from stoker.planner.options import Options
+from stoker.planner.room import HOST_MARGIN
+from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from tests.components.tiny_models import chat_model
 from tests.library.test_planning import MIB, best, spec
 
@@ -110,3 +114,36 @@ async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
     planner.forget_costs()
     measured = await best(planner, model, wanted)
     assert measured.cost.memory > computed.cost.memory + 40 * MIB
+
+
+@pytest.mark.parametrize("compute", [0, 50 * MIB])
+async def test_near_a_limit_plan_and_recommendation_say_what_a_run_does(
+    tmp_path: Path, compute: int
+) -> None:
+    """Once less was measured than is computed, and once more."""
+    model = spec(chat_model(tmp_path / "m.gguf"))
+    facts, settings = FactsReader(), SettingsStore(tmp_path / "s.json")
+    free = 0
+
+    async def empty(engine: str) -> Snapshot:
+        return Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
+
+    async def now(engine: str) -> Snapshot:
+        return Snapshot(host_total=2048 * MIB, host_free=free + HOST_MARGIN)
+
+    def measured(model: ModelSpec, options: Options) -> Sizes:
+        return {"host": {"compute": compute}}
+
+    runs = RunPlanner(settings, facts, machine=empty, measured=measured)
+    planning = Planning(facts, runs, now, measured)
+    need = (await best(runs, model, RunSettings())).cost.memory
+    for free in (need, need - 1):
+        plan = await planning.plan(model, Mode.COMPLETION, RunSettings())
+        (row,) = await Recommender(planning).each([model])
+        assert plan.fits is (free >= need)
+        if plan.fits:
+            assert plan.total == need == row.needs == plan.devices[-1].bytes
+            assert (plan.total < plan.computed) is (compute == 0)
+        else:
+            assert "are missing" in plan.problem
+            assert row.needs < need or not row.fits

@@ -17,8 +17,8 @@ from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
 from stoker.planner.devices import Device, Snapshot
 from stoker.planner.estimate import estimate_llamacpp
-from stoker.planner.fit import HOST_MARGIN
 from stoker.planner.options import Options
+from stoker.planner.room import HOST_MARGIN
 from stoker.planner.spec import Cost, Format, Mode, ModelSpec, Offload, RunSettings, Way
 from stoker.store.headers import gguf_facts
 from tests.components.tiny_models import (

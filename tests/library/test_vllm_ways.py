@@ -17,7 +17,7 @@ from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
 from stoker.planner.devices import HOST, Device, Snapshot
-from stoker.planner.fit import HOST_MARGIN
+from stoker.planner.room import HOST_MARGIN
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings, Way
 from stoker.planner.vllm import CPU_PROCESSES, OVERHEAD
 
@@ -176,7 +176,8 @@ async def test_a_plan_shows_the_parts(model: ModelSpec) -> None:
     async def now(engine: str) -> Snapshot:
         return here if engine == "vllm" else replace(here, devices=())
 
-    planning = Planning(FactsReader(), now)
+    runs = RunPlanner(SettingsStore(Path("none")), FactsReader(), machine=now)
+    planning = Planning(FactsReader(), runs, now)
     plan = await planning.plan(model, Mode.COMPLETION, RunSettings())
     assert (plan.engine, plan.fits, plan.context, plan.slots) == ("vllm", True, 131_072, 4)
     assert [device.id for device in plan.devices] == ["CUDA0", HOST]

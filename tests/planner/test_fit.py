@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from stoker.base.errors import DoesNotFit
 from stoker.formats.facts import LayerFacts, ModelFacts
-from stoker.planner.dealing import usable
 from stoker.planner.devices import Device, DeviceKind, Snapshot
-from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, shares, usable_host
+from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, shares
 from stoker.planner.options import Options
+from stoker.planner.room import usable, usable_host
 from stoker.planner.spec import Offload
 from stoker.planner.vllm import cache_per_token, plan_vllm
 from tests.planner.test_estimate import llama_8b

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.planner.dealing import DEVICE_MARGIN
 from stoker.planner.devices import HOST, Device, DeviceKind
+from stoker.planner.room import DEVICE_MARGIN
 from stoker.planner.spec import Cost
 from stoker.scheduler.events import RunnerKey
 from stoker.scheduler.ledger import Ledger

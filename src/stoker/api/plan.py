@@ -31,6 +31,7 @@ from stoker.hardware.host import (
 from stoker.library import Library
 from stoker.library.explain import Planning
 from stoker.library.planning import RunPlanner
+from stoker.library.recommend import Recommender
 from stoker.library.remote import Offer, RemoteModels
 from stoker.planner.devices import Device
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
@@ -58,6 +59,7 @@ class PlanRoutes:
         self._library = library
         self._planner = planner
         self._planning = planning
+        self._recommender = Recommender(planning)
         self._scheduler = scheduler
         self._engines = engines
         self._devices = devices
@@ -111,9 +113,9 @@ class PlanRoutes:
         if "model" in request.query:
             model = await self._here(request)
             if model:
-                return json_response(await self._planning.choices(model))
+                return json_response(await self._recommender.choices(model))
             offer = await self._look(request)
-            offered = self._planning.offered(offer.spec, offer.facts, offer.quantizations)
+            offered = self._recommender.offered(offer.spec, offer.facts, offer.quantizations)
             return json_response(await offered)
         models = []
         for local in self._library.models():
@@ -121,7 +123,7 @@ class PlanRoutes:
                 models.append(await self._library.resolve(local.name))
             except StokerError:
                 continue  # what cannot be laid out cannot be recommended either
-        return json_response(await self._planning.each(models))
+        return json_response(await self._recommender.each(models))
 
     async def why(self, request: web.Request) -> web.StreamResponse:
         """What was decided about `model` of late; about all without one."""

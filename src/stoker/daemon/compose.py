@@ -57,7 +57,7 @@ from stoker.observe.logs import (
     flush_service_log,
 )
 from stoker.observe.metrics import Metrics
-from stoker.planner.dealing import DEVICE_MARGIN
+from stoker.planner.room import DEVICE_MARGIN
 from stoker.registry.client import RegistryClient
 from stoker.scheduler import Scheduler
 from stoker.scheduler.core import Core

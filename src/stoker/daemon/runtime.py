@@ -107,6 +107,7 @@ class Runtime:
         """Plans for people, beside what the scheduler's runners hold."""
         return Planning(
             self._facts,
+            self.planner,
             lambda engine: self.machine.now(engine, scheduler.held()),
             self._taken,
             self._speed,

@@ -132,7 +132,7 @@ def policy_of(settings: RunSettings) -> GpuPolicy:
     return policy
 
 
-def planned(settings: RunSettings) -> bool:
+def is_planned(settings: RunSettings) -> bool:
     """Whether a plan decides what goes to GPUs, and not the user's own flags."""
     return _PLACES_ITSELF.isdisjoint(engine_flags(settings.runtime_flags, engine=NAME))
 

@@ -11,7 +11,7 @@ from stoker.hardware import amd, apple, nvidia
 from stoker.hardware.finding import Finding
 from stoker.hardware.host import available_memory, usable_memory
 from stoker.planner.devices import Snapshot
-from stoker.planner.fit import HOST_MARGIN
+from stoker.planner.room import HOST_MARGIN
 
 _FRESH: Final = 0.2
 """Seconds a look at all processes stays good: a burst of requests is one look."""

@@ -1,13 +1,12 @@
-"""A plan for people and programs: what goes where, how large, how fast."""
+"""A plan for people and programs: what a run would do now, what goes where, how large, how fast."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, planned, policy_of, settled
+from stoker.engines.llamacpp_options import policy_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.vllm import NAME as VLLM
 from stoker.formats import ModelFacts
@@ -15,169 +14,132 @@ from stoker.hardware.bandwidth import memory_bandwidth
 from stoker.library.explain_vllm import vllm_plan
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
+from stoker.library.planning import Planned, RunPlanner
 from stoker.planner.devices import HOST, Device, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES
-from stoker.planner.fit import MIN_CONTEXT, Placement, place
+from stoker.planner.fit import Placement, place
 from stoker.planner.options import Options
-from stoker.planner.quantized import BITS, quantized, resized
-from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
+from stoker.planner.room import lacking, refusal
+from stoker.planner.spec import Cost, Format, Mode, ModelSpec, RunSettings
 from stoker.planner.speed import tokens_per_second
-from stoker.wire.plan import Choice, Plan, PlanDevice, PlanPart
-
-_UNQUANTIZED: Final = frozenset({"F32", "BF16", "F16"})
+from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """Plans on the machine as it is now. `machine` sees host and GPUs that an engine can use."""
+    """Plans on the machine as it is now. `machine` sees host and GPUs that an engine can use.
+
+    `runs` decides how a model is run; here that is only shown.
+    """
 
     facts: FactsReader
+    runs: RunPlanner
     machine: Callable[[str], Awaitable[Snapshot]]
     measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None
     measured_speed: Callable[[ModelSpec, Options], float] = lambda _, __: 0.0
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
         """Where this model would go. Raises InvalidSetting."""
-        return await self.plan_of(model, await self.facts.facts(model), mode, settings)
+        return await self._plan(model, await self.facts.facts(model), mode, settings, here=True)
 
     async def plan_of(
-        self, model: ModelSpec, facts: ModelFacts | None, mode: Mode, settings: RunSettings
+        self, model: ModelSpec, facts: ModelFacts, mode: Mode, settings: RunSettings
     ) -> Plan:
-        """Where a model with these facts would go, here or not. Raises InvalidSetting."""
+        """Where a model with these facts would go that is not here. Raises InvalidSetting."""
+        return await self._plan(model, facts, mode, settings, here=False)
+
+    async def _plan(
+        self,
+        model: ModelSpec,
+        facts: ModelFacts | None,
+        mode: Mode,
+        settings: RunSettings,
+        *,
+        here: bool,
+    ) -> Plan:
         began = time.perf_counter()
-        if facts and model.format is Format.SAFETENSORS:
-            plan = vllm_plan(model, facts, settings, await self.machine(VLLM))
-            plan.seconds = time.perf_counter() - began
-            return plan
-        if facts is None or model.format is not Format.GGUF:
+        engine = VLLM if model.format is Format.SAFETENSORS else LLAMACPP
+        if facts is None:
             problem = "its header cannot be read, so that there is nothing to plan it with"
-            return Plan(model.name, "", fits=False, problem=problem)
-        settings = settled(settings, facts.context_size)
-        options = options_of(model, mode, settings)
-        machine = await self.machine(LLAMACPP)
+            return Plan(model.name, engine, fits=False, problem=problem)
         try:
-            placement = place(facts, machine, options=options, policy=policy_of(settings))
+            if engine == VLLM:
+                plan = await self._with_vllm(model, facts, settings)
+            else:
+                plan = await self._with_llamacpp(model, facts, mode, settings, here=here)
         except DoesNotFit as error:
-            return Plan(
-                model.name, LLAMACPP, fits=False, problem=error.message, hint=error.hint or ""
-            )
-        seconds = time.perf_counter() - began
-        if options.context is None:
-            options = options_of(model, mode, replace(settings, context_size=placement.context))
-        if machine.devices and planned(settings):
-            options = replace(options, offload=placement.offload)
-        taken = self.measured(model, options) or {}
-        speed = await asyncio.to_thread(_speed, facts, placement)
+            problem = error.message.removeprefix(f"{model.name}: ")
+            return Plan(model.name, engine, fits=False, problem=problem, hint=error.hint or "")
+        plan.seconds = time.perf_counter() - began
+        return plan
+
+    async def best(
+        self,
+        model: ModelSpec,
+        facts: ModelFacts,
+        mode: Mode,
+        settings: RunSettings,
+        *,
+        here: bool,
+    ) -> tuple[Planned, Snapshot]:
+        """What a run with llama.cpp would do now, were all others of ours unloaded; and where.
+
+        Raises DoesNotFit, InvalidSetting.
+        """
+        ways = await self.runs.planned(LLAMACPP, model, facts, mode, settings, here=here)
+        machine = await self.machine(LLAMACPP)
+        for one in ways:
+            if not lacking(one.way.cost, machine):
+                return one, machine
+        last = ways[-1]
+        options, policy = replace(last.options, offload=None), policy_of(settings)
+        place(facts, machine, options=options, policy=policy)  # whose refusal says what would fit
+        raise refusal(last.way.cost, machine)
+
+    async def _with_llamacpp(
+        self,
+        model: ModelSpec,
+        facts: ModelFacts,
+        mode: Mode,
+        settings: RunSettings,
+        *,
+        here: bool,
+    ) -> Plan:
+        one, machine = await self.best(model, facts, mode, settings, here=here)
+        placement, cost = one.placement, one.way.cost
+        taken = self.measured(model, one.options) if here else None
+        computed = placement.host_bytes + sum(share.bytes for share in placement.shares)
+        total = cost.memory + sum(cost.devices.values())
         return Plan(
             model.name,
             LLAMACPP,
             fits=True,
             context=placement.context,
             trained_context=facts.context_size or 0,
-            slots=options.slots,
+            slots=one.options.slots,
             layers=len(placement.estimate.layers),
             gpu_layers=placement.gpu_layers,
-            total=placement.host_bytes + sum(share.bytes for share in placement.shares),
+            total=total,
+            computed=computed,
             exact=placement.estimate.exact,
-            devices=list(_devices(placement, machine, taken)),
-            tokens_per_second=speed,
-            measured_tokens_per_second=self.measured_speed(model, options),
-            seconds=seconds,
+            devices=list(_devices(placement, cost, machine, taken or {})),
+            tokens_per_second=await asyncio.to_thread(speed_of, facts, placement),
+            measured_tokens_per_second=self.measured_speed(model, one.options) if here else 0.0,
         )
 
-    async def choices(self, model: ModelSpec) -> list[Choice]:
-        """Which quantizations of this model fit, best first; the best one that fits is marked."""
-        facts = await self.facts.facts(model)
-        if facts is None or model.format is not Format.GGUF or not facts.bits_per_weight:
-            return []
-        mine = facts.quantization
-        rows = await self._rows(
-            model,
-            (facts if name == mine else quantized(facts, name) for name in BITS),
-        )
-        for row in rows:
-            row.here = row.name == mine
-        return rows
-
-    async def offered(
-        self, model: ModelSpec, facts: ModelFacts, sizes: Mapping[str, int]
-    ) -> list[Choice]:
-        """The same of quantizations that exist elsewhere, their files' bytes by name.
-
-        Of safetensors there is the one that was asked for.
-        """
-        if model.format is not Format.GGUF:
-            plan = await self.plan_of(model, facts, Mode.COMPLETION, RunSettings())
-            where = "GPU" if plan.gpu_layers else "CPU"
-            row = Choice(facts.quantization, facts.file_size, plan.total, plan.fits, where)
-            row.context = plan.context
-            return [row]
-        known = {**sizes, facts.quantization: facts.file_size}
-        names = sorted(known, key=lambda name: -known[name])
-        return await self._rows(
-            model,
-            (
-                facts if name == facts.quantization else resized(facts, name, known[name])
-                for name in names
-            ),
-        )
-
-    async def _rows(self, model: ModelSpec, versions: Iterable[ModelFacts]) -> list[Choice]:
-        """One for each version, best first; the best that is quantized and fits is marked."""
-        machine = await self.machine(LLAMACPP)
-        options = options_of(model, Mode.COMPLETION, RunSettings())
-        rows = [
-            await asyncio.to_thread(_choice, facts.quantization, facts, options, machine)
-            for facts in versions
-        ]
-        best = next((row for row in rows if row.fits and row.name not in _UNQUANTIZED), None)
-        if best:
-            best.best = True
-        return rows
-
-    async def each(self, models: list[ModelSpec]) -> list[Choice]:
-        """How these models fit, as they are."""
-        machine = await self.machine(LLAMACPP)
-        rows = []
-        for model in models:
-            facts = await self.facts.facts(model)
-            if facts and model.format is Format.GGUF:
-                options = options_of(model, Mode.COMPLETION, RunSettings())
-                row = await asyncio.to_thread(_choice, model.name, facts, options, machine)
-                row.here = True
-                rows.append(row)
-        return rows
+    async def _with_vllm(self, model: ModelSpec, facts: ModelFacts, settings: RunSettings) -> Plan:
+        ways = await self.runs.with_vllm(model, facts, settings)
+        return vllm_plan(model, facts, settings, ways, await self.machine(VLLM))
 
 
-def _choice(name: str, facts: ModelFacts, options: Options, machine: Snapshot) -> Choice:
-    size = facts.file_size or facts.weights_size
-    try:
-        placement = place(facts, machine, options=options)
-    except DoesNotFit:
-        smallest = replace(options, context=min(MIN_CONTEXT, options.context or MIN_CONTEXT))
-        try:
-            placement = place(facts, machine, options=smallest)
-        except DoesNotFit:
-            return Choice(name, size, size, fits=False)
-    longest = place(facts, machine, options=replace(options, context=None))
-    where = "GPU" if placement.whole else "GPU and CPU" if placement.gpu_layers else "CPU"
-    total = placement.host_bytes + sum(share.bytes for share in placement.shares)
-    return Choice(
-        name,
-        size,
-        total,
-        fits=True,
-        where=where,
-        context=max(longest.context, placement.context),
-        tokens_per_second=_speed(facts, placement),
-    )
-
-
-def _speed(facts: ModelFacts, placement: Placement) -> float:
+def speed_of(facts: ModelFacts, placement: Placement) -> float:
+    """Tokens a second, by how fast this machine reads its memory. Blocks when asked first."""
     return round(tokens_per_second(facts, placement, memory_bandwidth()), 1)
 
 
-def _devices(placement: Placement, machine: Snapshot, taken: Sizes) -> Iterator[PlanDevice]:
+def _devices(
+    placement: Placement, cost: Cost, machine: Snapshot, taken: Sizes
+) -> Iterator[PlanDevice]:
     """In the order of the layers, the host last."""
     known: dict[str, Device] = {device.id: device for device in machine.devices}
     estimate = placement.estimate
@@ -196,7 +158,7 @@ def _devices(placement: Placement, machine: Snapshot, taken: Sizes) -> Iterator[
             device.id,
             device.total,
             device.free,
-            share.bytes,
+            cost.devices[device.id],
             name=device.name,
             layers=share.layers,
             parts=_parts(
@@ -213,7 +175,7 @@ def _devices(placement: Placement, machine: Snapshot, taken: Sizes) -> Iterator[
         HOST,
         machine.host_total,
         machine.host_free,
-        placement.host_bytes,
+        cost.memory,
         layers=len(here),
         parts=_parts(
             taken.get(HOST, {}),

@@ -1,31 +1,35 @@
 """A plan of vLLM for people and programs: what goes where, how large. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from stoker.base.errors import DoesNotFit
 from stoker.engines.vllm import NAME
 from stoker.engines.vllm_options import wishes_of
 from stoker.formats import ModelFacts
 from stoker.library.vllm_ways import is_readable, vllm_ways
 from stoker.planner.devices import HOST, Snapshot
+from stoker.planner.room import lacking, refusal
 from stoker.planner.spec import ModelSpec, RunSettings, Way
 from stoker.planner.vllm import WEIGHTS_FACTOR, cache_for
 from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
 
 def vllm_plan(
-    model: ModelSpec, facts: ModelFacts, settings: RunSettings, machine: Snapshot
+    model: ModelSpec,
+    facts: ModelFacts,
+    settings: RunSettings,
+    ways: Sequence[Way],
+    machine: Snapshot,
 ) -> Plan:
-    """Where vLLM would put this model. Raises InvalidSetting."""
-    on_cpu = not machine.devices
-    wishes = wishes_of(model, settings, on_cpu=on_cpu)
+    """What a run would do now: the first of its `ways` that fits. Raises DoesNotFit."""
     if not is_readable(facts):
         problem = "its config.json does not tell its shape: what vLLM takes cannot be said before"
         return Plan(model.name, NAME, fits=False, problem=problem)
-    try:
-        way = vllm_ways(facts, settings, wishes, machine)[0]
-    except DoesNotFit as error:
-        return Plan(model.name, NAME, fits=False, problem=error.message, hint=error.hint or "")
+    on_cpu = not machine.devices
+    wishes = wishes_of(model, settings, on_cpu=on_cpu)
+    way = next((way for way in ways if not lacking(way.cost, machine)), None)
+    if way is None:
+        vllm_ways(facts, settings, wishes, machine)  # whose refusal says what would fit
+        raise refusal(ways[-1].cost, machine)
     context = wishes.context or way.settings.context_size or 0
     whole = cache_for(facts, context, 1, wishes.element) // wishes.split
     cache = way.settings.cache_bytes or wishes.cache or 0

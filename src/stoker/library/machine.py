@@ -8,7 +8,7 @@ from typing import Final
 
 from stoker.hardware.host import usable_memory
 from stoker.planner.devices import Device, Listing, Snapshot
-from stoker.planner.fit import HOST_MARGIN
+from stoker.planner.room import HOST_MARGIN
 
 _FRESH: Final = 1.0
 """Seconds a look at the GPUs stays good: the engine that is asked needs a good part of one."""

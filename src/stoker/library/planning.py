@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
 from stoker.base.errors import DoesNotFit
-from stoker.engines.llamacpp_options import options_of, planned, policy_of, settled
+from stoker.engines.llamacpp_options import is_planned, options_of, policy_of, settled
 from stoker.engines.vllm import NAME as VLLM
 from stoker.engines.vllm_options import wishes_of
 from stoker.formats import ModelFacts
@@ -31,6 +31,15 @@ _MOST_PLANS: Final = 512
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _Key = tuple[Digest, Options, GpuPolicy, Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A way of llama.cpp, and what it was computed with."""
+
+    way: Way
+    placement: Placement
+    options: Options
 
 
 class RunPlanner:
@@ -69,29 +78,52 @@ class RunPlanner:
         Raises DoesNotFit when even the empty machine is too small, InvalidSetting.
         """
         facts = await self._facts.facts(model)
-        machine = await self._machine(engine)
         if engine == VLLM:
-            return self._with_vllm(model, settings, facts, machine)
+            return await self.with_vllm(model, facts, settings)
         if facts is None:
             guess = int(model.weights_size * (1 + _CONTEXT_SHARE)) + PROCESS_BYTES
             return (Way(settings, Cost(guess)),)
+        return tuple(one.way for one in await self.planned(engine, model, facts, mode, settings))
+
+    async def planned(
+        self,
+        engine: str,
+        model: ModelSpec,
+        facts: ModelFacts,
+        mode: Mode,
+        settings: RunSettings,
+        *,
+        here: bool = True,
+    ) -> tuple[Planned, ...]:
+        """The ways of llama.cpp, as `ways` has them. Raises as it does.
+
+        Of a model that is not `here`, or in another quantization only, by its facts alone: nothing
+        was measured of it, and the engine cannot be asked.
+        """
+        machine = await self._machine(engine)
         settings = settled(settings, facts.context_size)
-        options = options_of(model, mode, settings)
-        policy = policy_of(settings)
-        rungs = await self._placed((model.id, options, policy, machine), model, facts)
-        # Whoever divides a model by flags of his own has one way only, and the engine's own.
-        divided = bool(machine.devices) and planned(settings)
+        options, policy = options_of(model, mode, settings), policy_of(settings)
+        place = partial(_ladder, model.name, facts, machine, options, policy)
+        key = (model.id, options, policy, machine)
+        rungs = await (self._placed(key, place) if here else asyncio.to_thread(place))
+        # Whoever is_planned a model by flags of his own has one way only, and the engine's own.
+        divided = bool(machine.devices) and is_planned(settings)
         found = tuple(
-            self._way(model, settings, options, rung, divided=divided)
+            self._planned(model, settings, options, rung, divided=divided, here=here)
             for rung in (rungs if divided else rungs[:1])
         )
-        if divided and self._opinion:
-            return await self._opinion(model, mode, found, machine)
-        return found
+        if not (here and divided and self._opinion):
+            return found
+        ways = await self._opinion(model, mode, tuple(one.way for one in found), machine)
+        # Of the best ones some may be gone.
+        left = found[len(found) - len(ways) :]
+        return tuple(replace(one, way=way) for one, way in zip(left, ways, strict=True))
 
-    def _with_vllm(
-        self, model: ModelSpec, settings: RunSettings, facts: ModelFacts | None, machine: Snapshot
+    async def with_vllm(
+        self, model: ModelSpec, facts: ModelFacts | None, settings: RunSettings
     ) -> tuple[Way, ...]:
+        """The ways of vLLM, as `ways` has them, here or not. Raises as it does."""
+        machine = await self._machine(VLLM)
         wishes = wishes_of(model, settings, on_cpu=not machine.devices)
         if facts is None or not is_readable(facts):
             return (unplanned(settings, model.weights_size, machine),)
@@ -104,19 +136,14 @@ class RunPlanner:
         """Something was measured anew. What is asked on every request must not ask the disk."""
         self._costs.clear()
 
-    async def _placed(self, key: _Key, model: ModelSpec, facts: ModelFacts) -> tuple[Rung, ...]:
+    async def _placed(self, key: _Key, place: Callable[[], tuple[Rung, ...]]) -> tuple[Rung, ...]:
         """Remembered: a plan costs milliseconds, a request to a loaded model must not."""
         if (found := self._rungs.get(key)) is None:
-            _, options, policy, machine = key
-            place = partial(ladder, facts, machine, options=options, policy=policy)
-            try:
-                found = await asyncio.to_thread(place)
-            except DoesNotFit as error:
-                raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
+            found = await asyncio.to_thread(place)
             _remember(self._rungs, key, found)
         return found
 
-    def _way(
+    def _planned(
         self,
         model: ModelSpec,
         settings: RunSettings,
@@ -124,7 +151,8 @@ class RunPlanner:
         rung: Rung,
         *,
         divided: bool,
-    ) -> Way:
+        here: bool,
+    ) -> Planned:
         placement = rung.placement
         if options.context is None:
             options = replace(options, context=placement.context)
@@ -132,11 +160,26 @@ class RunPlanner:
         if divided:
             options = replace(options, offload=placement.offload)
             settings = replace(settings, offload=placement.offload)
+        cost = self._cost(model, options, placement) if here else _cost(placement, {})
+        words = _words(placement) if divided else ""
+        return Planned(Way(settings, cost, words, rung.rank), placement, options)
+
+    def _cost(self, model: ModelSpec, options: Options, placement: Placement) -> Cost:
         key = (model.id, options)
         if (cost := self._costs.get(key)) is None:
             cost = _cost(placement, self._measured(model, options) or {})
             _remember(self._costs, key, cost)
-        return Way(settings, cost, _words(placement) if divided else "", rung.rank)
+        return cost
+
+
+def _ladder(
+    name: str, facts: ModelFacts, machine: Snapshot, options: Options, policy: GpuPolicy
+) -> tuple[Rung, ...]:
+    """Raises DoesNotFit that names the model."""
+    try:
+        return ladder(facts, machine, options=options, policy=policy)
+    except DoesNotFit as error:
+        raise DoesNotFit(f"{name}: {error.message}", hint=error.hint) from error
 
 
 def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:

@@ -13,9 +13,9 @@ from stoker.base.units import binary_size
 from stoker.engines.llamacpp_options import options_of
 from stoker.library.measured import Sizes
 from stoker.oci.digest import Digest
-from stoker.planner.dealing import usable
 from stoker.planner.devices import Snapshot
 from stoker.planner.options import Options
+from stoker.planner.room import usable
 from stoker.planner.spec import Mode, ModelSpec, RunSettings, Way
 
 logger = logging.getLogger(__name__)

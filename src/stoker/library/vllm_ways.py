@@ -8,7 +8,7 @@ from stoker.base.errors import DoesNotFit
 from stoker.engines.vllm_options import Wishes
 from stoker.formats import ModelFacts
 from stoker.planner.devices import Device, Snapshot
-from stoker.planner.fit import usable_host
+from stoker.planner.room import usable_host
 from stoker.planner.spec import Cost, Offload, RunSettings, Way
 from stoker.planner.vllm import (
     CPU_PROCESSES,

@@ -6,11 +6,8 @@ from typing import Final
 
 from stoker.planner.devices import Device
 from stoker.planner.estimate import Estimate, LayerBytes
+from stoker.planner.room import usable
 
-DEVICE_MARGIN: Final = 512 * 1024 * 1024
-"""Bytes of a GPU left alone: the driver's context per process (0.3-0.6 GiB), fragmentation."""
-MARGIN_SHARE: Final = 0.05
-"""Of a device's total, when that is more: desktops and other programs grow."""
 COMPUTE_SHARE: Final = 0.10
 COMPUTE_EXTRA: Final = 64 * 1024 * 1024
 """The compute buffer is known for the CPU; GPU kernels differ by about this much."""
@@ -24,11 +21,6 @@ class Share:
     layers: int
     """The output head counts as one."""
     bytes: int
-
-
-def usable(device: Device) -> int:
-    """Bytes of a device that may be planned with."""
-    return max(device.free - max(DEVICE_MARGIN, int(device.total * MARGIN_SHARE)), 0)
 
 
 def on_device(estimate: Estimate, layers: Sequence[LayerBytes], *, first: bool, copied: int) -> int:

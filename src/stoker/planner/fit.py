@@ -13,17 +13,15 @@ from typing import Final
 from stoker.base.errors import DoesNotFit
 from stoker.base.units import binary_size
 from stoker.formats.facts import ModelFacts
-from stoker.planner.dealing import Share, dealt, on_device, usable
+from stoker.planner.dealing import Share, dealt, on_device
 from stoker.planner.devices import DeviceKind, Snapshot
 from stoker.planner.estimate import Estimate, LayerBytes, estimate_llamacpp
 from stoker.planner.options import Options
+from stoker.planner.room import usable, usable_host
 from stoker.planner.spec import Offload
 
 MIN_CONTEXT: Final = 4096
 """Tokens; less is of little use for a conversation, and llama.cpp's own --fit stops here too."""
-
-HOST_MARGIN: Final = 512 * 1024 * 1024
-"""Bytes of host memory left to everything else."""
 
 
 class GpuPolicy(StrEnum):
@@ -59,11 +57,6 @@ class Placement:
     def whole(self) -> bool:
         """Whether nothing that is computed lies in host memory."""
         return self.gpu_layers == len(self.estimate.layers) and not self.host_experts
-
-
-def usable_host(snapshot: Snapshot) -> int:
-    """Bytes of host memory that may be planned with."""
-    return max(snapshot.host_free - HOST_MARGIN, 0)
 
 
 def place(

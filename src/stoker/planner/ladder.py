@@ -6,10 +6,10 @@ from typing import Final
 
 from stoker.base.errors import DoesNotFit
 from stoker.formats.facts import ModelFacts
-from stoker.planner.dealing import usable
 from stoker.planner.devices import Device, Snapshot
 from stoker.planner.fit import GpuPolicy, Placement, place
 from stoker.planner.options import Options
+from stoker.planner.room import usable
 
 _SHARES: Final = (1.0, 0.75, 0.5, 0.25)
 """Of what a model would take of GPUs, when the rest is in use: finer steps gain little."""

@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from stoker.planner.dealing import usable
 from stoker.planner.devices import HOST, Device, DeviceKind
+from stoker.planner.room import usable
 from stoker.planner.spec import Cost
 from stoker.scheduler.events import RunnerKey
 

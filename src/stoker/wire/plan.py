@@ -50,6 +50,9 @@ class Plan(msgspec.Struct, omit_defaults=True):
     layers: int = 0
     gpu_layers: int = 0
     total: int = 0
+    """What a run counts with: what was measured last time in place of what is computed."""
+    computed: int = 0
+    """The same by formulas alone; 0 of vLLM, of which nothing is remembered."""
     exact: bool = False
     devices: list[PlanDevice] = []
     tokens_per_second: float = 0.0

@@ -60,7 +60,7 @@ def lines(plan: Plan) -> Iterator[str]:
             yield f"hint: {plan.hint}"
         yield from _download(plan)
         return
-    yield f"{plan.model} takes {binary_size(plan.total)} with {plan.engine}"
+    yield f"{plan.model} takes {binary_size(plan.total)} with {plan.engine}{_counted(plan)}"
     yield from _download(plan)
     yield f"  context   {plan.context} tokens, {_shared(plan)}"
     where = "all on the CPU"
@@ -75,6 +75,15 @@ def lines(plan: Plan) -> Iterator[str]:
     for device in plan.devices:
         yield ""
         yield from _device(device)
+
+
+def _counted(plan: Plan) -> str:
+    """Whether that was measured, and what was computed where that is something else."""
+    if plan.computed in (0, plan.total):
+        return ""
+    computed = binary_size(plan.computed)
+    other = "" if computed == binary_size(plan.total) else f"; {computed} were computed"
+    return f", as measured last time{other}"
 
 
 def _shared(plan: Plan) -> str:

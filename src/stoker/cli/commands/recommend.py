@@ -1,5 +1,7 @@
 """`recommend`: which quantizations of a model fit this machine, and how fast they would be."""
 
+from collections.abc import Iterator
+
 from stoker.base.units import binary_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
@@ -45,5 +47,12 @@ def _row(choice: Choice, *, models: bool) -> list[str]:
         choice.where if choice.fits else "no",
         str(choice.context) if choice.context else "",
         f"~{speed:.0f}" if speed else "",
-        "recommended" if choice.best else "here" if choice.here and not models else "",
+        ", ".join(_marks(choice, models=models)),
     ]
+
+
+def _marks(choice: Choice, *, models: bool) -> Iterator[str]:
+    if choice.best:
+        yield "recommended"
+    if choice.here and not models:
+        yield "here"
