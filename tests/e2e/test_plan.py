@@ -47,6 +47,19 @@ def test_a_model_configured_too_large_fails_at_once(daemon: Daemon) -> None:
         daemon.cli("configure", "pilot")
 
 
+def test_why_tells_of_a_refusal_and_of_new_settings(daemon: Daemon) -> None:
+    daemon.cli("run", "--detach", "pilot")
+    daemon.cli("configure", "pilot", "--context-size", "16777216")
+    refused = daemon.cli("run", "pilot", "hi")
+    assert refused.returncode
+    daemon.cli("configure", "pilot")
+    rows = json.loads(daemon.cli("why", "pilot", "--json").stdout)
+    whys = {row["what"]: row.get("why", "") for row in rows}
+    assert whys["stopping"] == "its settings were changed"
+    assert "are missing" in whys["refused"]
+    assert whys["refused"] in refused.stderr
+
+
 def test_why_tells_what_happened(daemon: Daemon) -> None:
     daemon.cli("run", "pilot", "hi")
     daemon.cli("unload", "pilot")

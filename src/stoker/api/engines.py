@@ -111,7 +111,7 @@ class EngineRoutes:
             spec = await self._library.resolve(model.name)
             await self._planner.ways(engine.name, spec, mode, run_settings(config))
         if self._settings.put(SettingsKey(engine.name, model.id, mode), model.name, config):
-            self._scheduler.unload(frozenset([key]))
+            self._scheduler.unload(frozenset([key]), "its settings were changed")
         return web.Response(status=202)
 
     def _engine(self, named: str | None, kind: str) -> Engine:

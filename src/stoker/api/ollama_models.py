@@ -129,7 +129,8 @@ class OllamaModelRoutes:
         name = await _name(request)
         model = self._library.find(name)
         running = self._scheduler.status()
-        self._scheduler.unload(frozenset(s.key for s in running if s.key.model == model.id))
+        mine = frozenset(one.key for one in running if one.key.model == model.id)
+        self._scheduler.unload(mine, "it was removed")
         await asyncio.to_thread(self._library.remove, name)
         return web.Response()
 

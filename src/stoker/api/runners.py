@@ -144,7 +144,7 @@ class RunnerRoutes:
     def _stop_runners(self, engine: str) -> int:
         """Stop idle runners of an engine; how many are busy."""
         mine = [status for status in self._scheduler.status() if status.key.engine == engine]
-        self._scheduler.unload(frozenset(status.key for status in mine))
+        self._scheduler.unload(frozenset(status.key for status in mine), "its engine was changed")
         return sum(status.in_use > 0 for status in mine)
 
     def _status(self, name: str) -> str:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from stoker.base.errors import (
     Crashed,
+    DoesNotFit,
     ModelNotFound,
     StokerError,
     UnsupportedFormat,
@@ -132,7 +133,7 @@ class Gateway:
                 # It runs, but its socket was deleted, by a cleaner of temporary files as it
                 # happens: of no use to anybody who comes from now on.
                 logger.warning("engine cannot be reached, loading anew model=%s", run.model.name)
-                self._scheduler.unload(frozenset({run.key}))
+                self._scheduler.unload(frozenset({run.key}), "its socket is gone")
         raise AssertionError("the second try returns or raises")
 
     async def _relay(
@@ -182,7 +183,11 @@ class Gateway:
         if call.context_size is not None:
             settings = replace(settings, context_size=call.context_size)
         settings = self._tenants.settings(engine, settings)
-        ways = await self._planner.ways(engine.name, model, mode, settings)
+        try:
+            ways = await self._planner.ways(engine.name, model, mode, settings)
+        except DoesNotFit as error:
+            self._scheduler.journal.refused(model, error.message, time.time())
+            raise
         return RunRequest(engine.name, model, mode, ways)
 
     def _select(self, model: ModelSpec, named: str | None) -> Engine:

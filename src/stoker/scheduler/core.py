@@ -100,7 +100,7 @@ class Core:
         if room is not None:
             self.roster.ledger = self.ledger.with_room(room)
         effects = list(self._note(event, now))
-        effects += self.roster.stop_idle(self._queue.count, now, draining=self.draining)
+        effects += self.roster.stop_idle(self._queue.count, now)
         if self._queue:
             line = Line(
                 self._queue, self.roster, self._troubles, patience=self.patience, dwell=self.dwell
@@ -266,12 +266,13 @@ class Core:
             self._troubles.over(key)  # new settings are announced by this too
         for key, runner in self.runners.items():
             if event.keys is None or key in event.keys:
-                runner.unload = not runner.holders and not self._queue.count(key)
+                busy = runner.holders or self._queue.count(key)
+                runner.unload = "" if busy else event.why
 
     def _drain(self) -> Iterator[Effect]:
         self.draining = True
         for runner in self.runners.values():
-            runner.unload = True
+            runner.unload = "the daemon is shutting down"
         for ticket, _ in self._queue:
             yield Refuse(ticket, refusals.draining())
         self._queue = Queue()

@@ -128,6 +128,7 @@ class UnloadAsked:
     """Stop these runners where they are idle; all idle ones when `keys` is None."""
 
     keys: frozenset[RunnerKey] | None
+    why: str = "it was to be unloaded"
 
 
 @dataclass(frozen=True, slots=True)

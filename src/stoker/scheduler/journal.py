@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from stoker.oci.digest import Digest
 from stoker.planner.devices import HOST
+from stoker.planner.spec import ModelSpec
 from stoker.scheduler import events as ev
 from stoker.scheduler.events import Effect, Event, RunRequest, Ticket
 from stoker.scheduler.refusals import sizes
@@ -49,6 +50,10 @@ class Journal:
             self._asked.pop(event.ticket, None)
         if len(self._names) > MOST:
             self._names = {e.model: e.name for e in self._entries}
+
+    def refused(self, model: ModelSpec, why: str, time: float) -> None:
+        """It did not come to a request: no machine like this one can ever run it so."""
+        self._entries.append(Entry(time, model.id, model.name, "refused", why))
 
     @staticmethod
     def _happened(event: Event) -> Iterator[tuple[Digest, str, str]]:

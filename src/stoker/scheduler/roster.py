@@ -50,22 +50,18 @@ class Roster:
         runner.becomes(RunnerState.STOPPING, now)
         return Stop(key, runner.generation, why)
 
-    def stop_idle(
-        self, wanted: Callable[[RunnerKey], int], now: float, *, draining: bool
-    ) -> Iterator[Stop]:
+    def stop_idle(self, wanted: Callable[[RunnerKey], int], now: float) -> Iterator[Stop]:
         """Those whose time is over or that were to be unloaded, except where somebody waits."""
         for key, runner in self.runners.items():
             expired = runner.expires <= now
             if not (expired or runner.unload) or runner.state is RunnerState.STOPPING:
                 continue
-            asked = runner.unload and runner.idle
+            asked = bool(runner.unload) and runner.idle
             # One that loads may still be wanted; an idle one that is wanted is granted now.
-            dropped = runner.unload and runner.state is RunnerState.LOADING
+            dropped = bool(runner.unload) and runner.state is RunnerState.LOADING
             if asked or ((dropped or expired) and not wanted(key)):
-                why = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
-                if runner.unload:
-                    why = "the daemon is shutting down" if draining else "it was to be unloaded"
-                yield self.stop(key, why, now)
+                unused = f"nobody used it for {runner.keep_alive:.0f} s, its keep-alive"
+                yield self.stop(key, runner.unload or unused, now)
 
     def forget(self, key: RunnerKey, now: float) -> None:
         """It is gone."""

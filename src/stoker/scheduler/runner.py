@@ -24,8 +24,8 @@ class Runner:
     loads: bool = False
     """Whether it takes memory by now; before that it is only entered."""
     served: bool = False
-    unload: bool = False
-    """Asked to go while it was loading or busy: stops at the first idle moment."""
+    unload: str = ""
+    """Why it is to go at the first idle moment; empty while it may stay."""
     # Looked at for every runner in every decision, so they are kept and not computed there.
     idle: bool = field(default=False, init=False)
     pinned: bool = field(default=False, init=False)

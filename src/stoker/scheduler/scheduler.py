@@ -124,9 +124,10 @@ class Scheduler:
             # ticket whether it waited or held.
             self._dispatch(events.Released(ticket))
 
-    def unload(self, keys: frozenset[RunnerKey] | None) -> int:
+    def unload(self, keys: frozenset[RunnerKey] | None, why: str = "it was to be unloaded") -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
-        return sum(isinstance(e, events.Stop) for e in self._dispatch(events.UnloadAsked(keys)))
+        effects = self._dispatch(events.UnloadAsked(keys, why))
+        return sum(isinstance(effect, events.Stop) for effect in effects)
 
     def is_ready(self, key: RunnerKey) -> bool:
         """Whether this runner has been loaded and is not about to stop."""
