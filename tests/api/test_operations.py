@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.components.artifacts import put_model
 from tests.components.daemon import Daemon, running_daemon
 from tests.components.http import ask
+from tests.components.processes import freeze
 from tests.components.tiny_models import chat_model
 
 CHAT = {"model": "pilot", "max_tokens": 4, "messages": [{"role": "user", "content": "hello"}]}
@@ -65,7 +66,7 @@ def test_health_is_cheap_and_deep_health_asks_the_engines(recording: Daemon) -> 
 def test_an_engine_that_hangs_is_noticed(recording: Daemon) -> None:
     ask(recording, "POST", "/v1/chat/completions", CHAT)
     (engine,) = recording.engine_pids()
-    os.kill(engine, signal.SIGSTOP)
+    freeze(engine)
     try:
         deep = ask(recording, "GET", "/health?deep=1")
         assert deep.status == 503

@@ -15,6 +15,7 @@ import pytest
 
 from tests.components.faulty_daemon import FaultyDaemon, faulty_daemon
 from tests.components.http import Reply, ask
+from tests.components.processes import freeze
 
 BODY = {"model": "pilot", "messages": [{"role": "user", "content": "hi"}]}
 PATH = "/v1/chat/completions"
@@ -182,7 +183,7 @@ def test_management_goes_on_while_an_engine_is_frozen(
     faults("")
     assert ask(faulty.daemon, "POST", PATH, BODY).status == 200
     (engine,) = faulty.daemon.engine_pids()
-    os.kill(engine, signal.SIGSTOP)
+    freeze(engine)
     for path in ("/models", "/engines/ps", "/health", "/engines/df", "/v1/models", "/metrics"):
         assert ask(faulty.daemon, "GET", path).status == 200
     assert faulty.daemon.cli("unload", "--all").returncode == 0

@@ -1,7 +1,10 @@
-"""Whether processes are gone."""
+"""Processes that stand still, or are gone."""
 
+import os
+import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 
@@ -12,6 +15,13 @@ def family_of(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
+def freeze(pid: int) -> None:
+    """Stop it, and return when all its threads stand still: until then one of them may answer."""
+    os.kill(pid, signal.SIGSTOP)
+    while not all(_stands(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")):
+        time.sleep(0.001)
+
+
 def survivors(processes: Sequence[psutil.Process], *, within: float = 10) -> list[psutil.Process]:
     """Those that have not ended after so many seconds. A zombie has ended."""
     deadline = time.monotonic() + within
@@ -20,6 +30,10 @@ def survivors(processes: Sequence[psutil.Process], *, within: float = 10) -> lis
             break
         time.sleep(0.01)
     return left
+
+
+def _stands(stat: Path) -> bool:
+    return stat.read_text().rpartition(") ")[2].startswith("T")
 
 
 def _lives(process: psutil.Process) -> bool:
