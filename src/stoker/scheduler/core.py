@@ -121,16 +121,22 @@ class Core:
     def next_deadline(self, now: float) -> float | None:
         """When `handle(TimePassed())` is due, if nothing else happens before."""
         times = [runner.expires for runner in self.runners.values()]
+        if self._queue:
+            times += self._turns(now)
+        # What is due already has been dealt with, or waits for something other than time.
+        return min((t for t in times if now < t < FOREVER), default=None)
+
+    def _turns(self, now: float) -> list[float]:
+        """When something changes for those who wait."""
+        times = [runner.since + self.dwell for runner in self.runners.values() if not runner.served]
         if (end := self._queue.next_end()) is not None:
             times.append(end)
-            times += [r.since + self.dwell for r in self.runners.values() if not r.served]
         for key in self._queue.keys:
             _, first = self._queue.of(key)[0]
             times.append(first.since + self.patience)
             held = self._troubles.holding(first.request, now)
             times += [held.until] if held else []
-        # What is due already has been dealt with, or waits for something other than time.
-        return min((t for t in times if now < t < FOREVER), default=None)
+        return times
 
     @property
     def runners(self) -> Mapping[RunnerKey, Runner]:
@@ -150,7 +156,7 @@ class Core:
     @property
     def needs_room(self) -> bool:
         """Whether a request waits for a runner that is not there."""
-        return any(key not in self.runners for key in self._queue.keys)
+        return bool(self._queue) and any(key not in self.runners for key in self._queue.keys)
 
     def runs(self, key: RunnerKey) -> bool:
         """Whether there is such a runner, in whatever state."""
@@ -207,6 +213,9 @@ class Core:
         runner = self.runners.get(event.request.key)
         if runner and event.keep_alive is not None:
             runner.keeps(event.keep_alive)
+        if runner and runner.open and not self._queue:
+            yield self.roster.grant(event.request.key, event.ticket)  # nobody to be overtaken
+            return
         keep_alive = event.request.keep_alive if event.keep_alive is None else event.keep_alive
         until = now + (self.wait if event.wait is None else event.wait)
         self._queue.add(event.ticket, Waiting(event.request, now, keep_alive, until))

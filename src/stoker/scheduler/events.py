@@ -33,10 +33,11 @@ class RunRequest:
     model: ModelSpec
     mode: Mode
     ways: tuple[Way, ...]
+    key: RunnerKey = field(init=False)
+    """Kept, for each decision asks for it several times."""
 
-    @property
-    def key(self) -> RunnerKey:
-        return RunnerKey(self.engine, self.model.id, self.mode)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", RunnerKey(self.engine, self.model.id, self.mode))
 
     @property
     def settings(self) -> RunSettings:

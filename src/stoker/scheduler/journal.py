@@ -1,7 +1,6 @@
 """What the scheduler did and why, of late: a bounded record for `stoker why`."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -14,6 +13,9 @@ from stoker.scheduler.refusals import sizes
 
 MOST: Final = 1000
 """Entries kept; some hundred bytes each."""
+
+_News = tuple[Digest, str, str]
+"""Of which model, what, why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Journal:
         if isinstance(event, ev.Requested):
             self._asked[event.ticket] = event.request
             self._names[event.request.key.model] = event.request.model.name
-        for model, what, why in (*self._happened(event), *self._decided(effects)):
+        news = [_happened(event), *(self._decided(effect) for effect in effects)]
+        for model, what, why in filter(None, news):
             self._entries.append(Entry(time, model, self._names.get(model, model), what, why))
         if isinstance(event, ev.Released):
             self._asked.pop(event.ticket, None)
@@ -55,37 +58,37 @@ class Journal:
         """It did not come to a request: no machine like this one can ever run it so."""
         self._entries.append(Entry(time, model.id, model.name, "refused", why))
 
-    @staticmethod
-    def _happened(event: Event) -> Iterator[tuple[Digest, str, str]]:
-        match event:
-            case ev.Started():
-                yield event.key.model, "ready", f"{event.key.engine} answers"
-            case ev.LaunchFailed():
-                yield event.key.model, "failed to load", event.error.message
-            case ev.Died():
-                yield event.key.model, "died", "its process ended by itself"
-            case ev.Exited():
-                yield event.key.model, "gone", "its process has ended"
+    def _decided(self, effect: Effect) -> _News | None:
+        match effect:
+            case ev.Start():
+                (way,) = effect.request.ways
+                size = sizes({**way.cost.devices, HOST: way.cost.memory})
+                sure = "" if way.cost.known else ", a guess"
+                where = f"{way.words}: " if way.words else ""
+                why = f"{where}needs {size}{sure}; {effect.reason}"
+                return effect.request.key.model, "loading", why
+            case ev.Stop():
+                return effect.key.model, "stopping", effect.reason
+            case ev.Refuse():
+                asked = self._asked.get(effect.ticket)
+                return (asked.key.model, "refused", effect.error.message) if asked else None
+            case ev.Grant():
+                return None
             case _:
-                return
+                assert_never(effect)
 
-    def _decided(self, effects: list[Effect]) -> Iterator[tuple[Digest, str, str]]:
-        for effect in effects:
-            match effect:
-                case ev.Start():
-                    (way,) = effect.request.ways
-                    size = sizes({**way.cost.devices, HOST: way.cost.memory})
-                    sure = "" if way.cost.known else ", a guess"
-                    where = f"{way.words}: " if way.words else ""
-                    why = f"{where}needs {size}{sure}; {effect.reason}"
-                    yield effect.request.key.model, "loading", why
-                case ev.Stop():
-                    yield effect.key.model, "stopping", effect.reason
-                case ev.Refuse():
-                    asked = self._asked.get(effect.ticket)
-                    if asked:
-                        yield asked.key.model, "refused", effect.error.message
-                case ev.Grant():
-                    continue
-                case _:
-                    assert_never(effect)
+
+def _happened(event: Event) -> _News | None:
+    match event:
+        case ev.Requested() | ev.Released():
+            return None
+        case ev.Started():
+            return event.key.model, "ready", f"{event.key.engine} answers"
+        case ev.LaunchFailed():
+            return event.key.model, "failed to load", event.error.message
+        case ev.Died():
+            return event.key.model, "died", "its process ended by itself"
+        case ev.Exited():
+            return event.key.model, "gone", "its process has ended"
+        case _:
+            return None

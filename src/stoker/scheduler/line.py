@@ -8,7 +8,7 @@ from typing import final
 
 from stoker.base.errors import StokerError
 from stoker.scheduler.admission import Admission, Begin, MakeRoom, TurnAway, Verdict, Wait
-from stoker.scheduler.events import Effect, Refuse, RunnerKey, RunnerState, Ticket
+from stoker.scheduler.events import Effect, Refuse, RunnerKey, Ticket
 from stoker.scheduler.queue import Queue, Waiting
 from stoker.scheduler.roster import Roster
 from stoker.scheduler.trouble import Troubles
@@ -42,9 +42,7 @@ class Line:
             runner = self._roster.runners.get(key)
             if runner is None:
                 yield from self._admit(key, now)
-            elif (
-                runner.state is RunnerState.READY and not runner.unload and key not in self._closed
-            ):
+            elif runner.open and key not in self._closed:
                 for ticket, _ in self._queue.of(key):
                     self._queue.remove(ticket)
                     yield self._roster.grant(key, ticket)

@@ -36,6 +36,11 @@ class Runner:
     def __post_init__(self) -> None:
         self._settle()
 
+    @property
+    def open(self) -> bool:
+        """Whether it takes more work."""
+        return self.state is RunnerState.READY and not self.unload
+
     def becomes(self, state: RunnerState, now: float) -> None:
         """Enter the next state of its life."""
         self.state = state

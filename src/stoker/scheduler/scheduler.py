@@ -7,13 +7,13 @@ of the supervisor's group, never in a caller's.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Self, assert_never, final
 
 from stoker.engines.measured import BufferLog
 from stoker.engines.spec import Engine, Instance, Launcher
@@ -33,6 +33,32 @@ class Lease:
 
     instance: Instance
     name: str
+
+
+@final
+class _Hold:
+    """The block of a lease. A generator would cost as much as the decisions themselves."""
+
+    __slots__ = ("_asked", "_scheduler")
+
+    def __init__(self, scheduler: "Scheduler", asked: events.Requested) -> None:
+        self._scheduler = scheduler
+        self._asked = asked
+
+    async def __aenter__(self) -> Lease:
+        try:
+            return await self._scheduler.granted(self._asked)
+        except BaseException:
+            self._scheduler.over(self._asked.ticket)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._scheduler.over(self._asked.ticket)
 
 
 class Scheduler:
@@ -96,33 +122,37 @@ class Scheduler:
             self._timer.cancel()
         await self._supervisor.__aexit__(kind, error, traceback)
 
-    @asynccontextmanager
-    async def lease(
+    def lease(
         self,
         request: events.RunRequest,
         *,
         keep_alive: float | None = None,
         wait: float | None = None,
-    ) -> AsyncIterator[Lease]:
+    ) -> AbstractAsyncContextManager[Lease]:
         """Hold a ready runner for the length of the block; loads the model when needed.
 
         Waits for memory and for the load, at most `wait` seconds. Raises what the core refuses
         with: LaunchFailed, NotReadyInTime, QueueFull, WaitedTooLong, Draining, Conflict,
         DoesNotFit.
         """
-        if not self._core.runs(request.key):
-            await self._look_at_devices()
         ticket = Ticket(next(self._tickets))
+        return _Hold(self, events.Requested(ticket, request, keep_alive, wait))
+
+    async def granted(self, asked: events.Requested) -> Lease:
+        """Wait for a runner. Whoever asked says when it is `over`, however it ended."""
+        if not self._core.runs(asked.request.key):
+            await self._look_at_devices()
         grant: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        self._grants[ticket] = grant
-        try:
-            self._dispatch(events.Requested(ticket, request, keep_alive, wait))
-            yield await grant
-        finally:
-            self._grants.pop(ticket, None)
-            # Also right when the grant came and the caller was gone by then: the core knows by the
-            # ticket whether it waited or held.
-            self._dispatch(events.Released(ticket))
+        self._grants[asked.ticket] = grant
+        self._dispatch(asked)
+        return await grant
+
+    def over(self, ticket: Ticket) -> None:
+        """Also right when the grant came and the caller was gone by then: the core knows by the
+        ticket whether it waited or held.
+        """
+        self._grants.pop(ticket, None)
+        self._dispatch(events.Released(ticket))
 
     def unload(self, keys: frozenset[RunnerKey] | None, why: str = "it was to be unloaded") -> int:
         """Stop these runners (all when None) where idle; answers how many are now stopping."""
