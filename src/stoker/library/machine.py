@@ -37,6 +37,7 @@ class Machine:
         self._seen = 0
         self._clock = clock
         self._listing: Listing | None = None
+        self._empty: dict[str, Snapshot] = {}
         self._looking = asyncio.Lock()
 
     async def listing(self) -> Listing:
@@ -46,21 +47,27 @@ class Machine:
             listing = self._listing
             if listing is None or now - listing.since > _FRESH or changes != self._seen:
                 listing = self._listing = Listing(await self._ask(), now)
+                self._empty = {}
                 self._seen = changes
             return listing
 
     async def empty(self, engine: str) -> Snapshot:
-        """As if nothing ran, for this engine: what does not fit there is refused for good."""
+        """As if nothing ran, for this engine: what does not fit there is refused for good.
+
+        The very same one until the GPUs are looked at anew.
+        """
         listing = self._listing
         if listing is None or self._changes() != self._seen:
             listing = await self.listing()
-        return Snapshot(
-            host_total=self._budget,
-            host_free=self._budget + HOST_MARGIN,
-            devices=tuple(
-                replace(device, free=device.total) for device in listing.by_engine.get(engine, ())
-            ),
-        )
+        found = self._empty.get(engine)
+        if found is None:
+            devices = listing.by_engine.get(engine, ())
+            found = self._empty[engine] = Snapshot(
+                host_total=self._budget,
+                host_free=self._budget + HOST_MARGIN,
+                devices=tuple(replace(device, free=device.total) for device in devices),
+            )
+        return found
 
     async def _ask(self) -> dict[str, tuple[Device, ...]]:
         return {engine: await ask() for engine, ask in self._devices.items()}

@@ -42,6 +42,15 @@ class Planned:
     options: Options
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The same question is asked by every request to a model."""
+
+    machine: Snapshot
+    settings: RunSettings
+    ways: tuple[Way, ...]
+
+
 class RunPlanner:
     """Settings and memory of a run. `machine`: as an engine sees it when nothing runs.
 
@@ -64,6 +73,7 @@ class RunPlanner:
         self._opinion = opinion
         self._rungs: dict[_Key, tuple[Rung, ...]] = {}
         self._costs: dict[tuple[Digest, Options], Cost] = {}
+        self._answers: dict[tuple[str, Digest, Mode], _Answer] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
         """What `configure` set for this model in this mode."""
@@ -77,6 +87,19 @@ class RunPlanner:
 
         Raises DoesNotFit when even the empty machine is too small, InvalidSetting.
         """
+        machine = await self._machine(engine)
+        key = (engine, model.id, mode)
+        answers = self._answers
+        last = answers.get(key)
+        if last and last.machine is machine and last.settings == settings:
+            return last.ways
+        ways = await self._ways(engine, model, mode, settings)
+        _remember(answers, key, _Answer(machine, settings, ways))
+        return ways
+
+    async def _ways(
+        self, engine: str, model: ModelSpec, mode: Mode, settings: RunSettings
+    ) -> tuple[Way, ...]:
         facts = await self._facts.facts(model)
         if engine == VLLM:
             return await self.with_vllm(model, facts, settings)
@@ -106,7 +129,7 @@ class RunPlanner:
         place = partial(_ladder, model.name, facts, machine, options, policy)
         key = (model.id, options, policy, machine)
         rungs = await (self._placed(key, place) if here else asyncio.to_thread(place))
-        # Whoever is_planned a model by flags of his own has one way only, and the engine's own.
+        # Whoever divides a model by flags of his own has one way only, and the engine's own.
         divided = bool(machine.devices) and is_planned(settings)
         found = tuple(
             self._planned(model, settings, options, rung, divided=divided, here=here)
@@ -135,6 +158,7 @@ class RunPlanner:
     def forget_costs(self) -> None:
         """Something was measured anew. What is asked on every request must not ask the disk."""
         self._costs.clear()
+        self._answers = {}  # another one: what is being worked out now is not remembered
 
     async def _placed(self, key: _Key, place: Callable[[], tuple[Rung, ...]]) -> tuple[Rung, ...]:
         """Remembered: a plan costs milliseconds, a request to a loaded model must not."""
