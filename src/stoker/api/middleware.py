@@ -27,10 +27,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id and one line in the log when it is over."""
-    if request.transport is not None:
-        # Writing waits until the kernel has everything. A slow reader holds back its own engine and
-        # nothing else, and an answer that is "sent" survives the end of the daemon.
-        request.transport.set_write_buffer_limits(high=0)
     # Not reset: each request has a task of its own, and the header is written after this function.
     request_id.set(accepted(request.headers.get(HEADER)))
     began = time.perf_counter()

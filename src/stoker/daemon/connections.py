@@ -160,6 +160,9 @@ class Connection(asyncio.Protocol):
             self.line.close()
             return
         self.client = client
+        # Writing waits until the kernel has everything. A slow reader holds back its own engine and
+        # nothing else, and an answer that is "sent" survives the end of the daemon.
+        self.line.set_write_buffer_limits(high=0)
         self._inner = self._server()
         self._inner.connection_made(transport)
 

@@ -191,10 +191,10 @@ class Gateway:
         return RunRequest(engine.name, model, mode, ways)
 
     def _select(self, model: ModelSpec, named: str | None) -> Engine:
-        able = [engine for engine in self._engines.values() if model.format in engine.formats]
         if named is None:
-            if able:
-                return able[0]
+            for engine in self._engines.values():
+                if model.format in engine.formats:
+                    return engine
             raise UnsupportedFormat(
                 f"no engine here reads {model.format} models ({model.name})",
                 hint="stoker status lists the engines",
@@ -204,8 +204,9 @@ class Gateway:
             raise ModelNotFound(
                 "backend not found", hint=f"known engines: {', '.join(self._engines)}"
             )
-        if chosen not in able:
-            names = " or ".join(engine.name for engine in able) or "none installed here"
+        if model.format not in chosen.formats:
+            able = (one.name for one in self._engines.values() if model.format in one.formats)
+            names = " or ".join(able) or "none installed here"
             raise UnsupportedFormat(
                 f"{named} cannot run {model.name}: it is a {model.format} model",
                 hint=f"engines that read {model.format}: {names}",

@@ -111,17 +111,17 @@ class Text(logging.Formatter):
     """One record for people; without a stamp on a terminal, where it is now."""
 
     def __init__(self, *, stamped: bool) -> None:
-        super().__init__("%(levelname)s %(message)s")
+        super().__init__()
         self._stamped = stamped
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
-        name = request_id.get()
-        return super().formatMessage(record) + (f" id={name}" if name else "")
-
     def format(self, record: logging.LogRecord) -> str:
+        text = f"{record.levelname} {record.getMessage()}"
+        if name := request_id.get():
+            text += f" id={name}"
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
         # A model's name or an engine's output must not be able to forge a line or move a cursor.
-        lines = masked(super().format(record)).splitlines()
-        clean = "\n    ".join(printable(line) for line in lines)
+        clean = "\n    ".join(printable(line) for line in masked(text).splitlines())
         return f"[{rfc3339(record.created)}] {clean}" if self._stamped else clean
 
 

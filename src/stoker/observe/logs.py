@@ -36,6 +36,7 @@ def set_up_logging(directory: Path, *, level: str, form: str, foreground: bool) 
     # No line of ours says where in the code or in which thread it was written; to find that out
     # costs as much as the rest of a line (the logging cookbook's "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001
     # One line for each request is ours (api/middleware), with an id and a time.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 

@@ -1,12 +1,20 @@
 """Our own numbers, in Prometheus' form. One object for each daemon, no global registry."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # From a token of a tiny model to an hour of a large one.
 _SECONDS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _MODEL: Final = ("model", "engine")
+
+
+class _Times(NamedTuple):
+    """Found once for each set of labels: to look for them costs more than to count."""
+
+    all: Histogram
+    waited: Histogram
+    first: Histogram
 
 
 class Metrics:
@@ -18,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._times: dict[tuple[str, str, str], _Times] = {}
         labels = (*_MODEL, "operation")
         self._requests = Counter(
             "stoker_requests", "Model requests that are over", (*labels, "status"),
@@ -72,11 +81,18 @@ class Metrics:
         first: float | None,
     ) -> None:
         """A request is over. Durations in seconds; status 0 when the client left."""
-        self._requests.labels(model, engine, operation, status or "gone").inc()
-        self._seconds.labels(model, engine, operation).observe(seconds)
-        self._waited.labels(model, engine, operation).observe(waited)
+        labels = (model, engine, operation)
+        if (times := self._times.get(labels)) is None:
+            times = self._times[labels] = _Times(
+                self._seconds.labels(*labels),
+                self._waited.labels(*labels),
+                self._first.labels(*labels),
+            )
+        self._requests.labels(*labels, status or "gone").inc()
+        times.all.observe(seconds)
+        times.waited.observe(waited)
         if first is not None:
-            self._first.labels(model, engine, operation).observe(first)
+            times.first.observe(first)
 
     def refused(self, code: str) -> None:
         """A request never came to an engine; `code` is the error's stable word."""
