@@ -1,5 +1,6 @@
 """The models that are here: list, resolve, tag, remove."""
 
-from stoker.library.library import Deleted, Library, LocalModel, Removal, Untagged
+from stoker.library.library import Deleted, Library, Removal, Untagged
+from stoker.library.local import LocalModel
 
 __all__ = ["Deleted", "Library", "LocalModel", "Removal", "Untagged"]

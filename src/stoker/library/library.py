@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import posixpath
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import (
@@ -16,14 +15,9 @@ from stoker.base.errors import (
     ParseError,
     UnsupportedFormat,
 )
-from stoker.library.files import (
-    ModelFile,
-    Role,
-    check_templates,
-    files_of,
-    format_of,
-    unpacked_files,
-)
+from stoker.library.files import files_of, format_of
+from stoker.library.laying_out import lay_out
+from stoker.library.local import LocalModel
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, short_id
 from stoker.oci.manifest import Manifest
@@ -36,32 +30,13 @@ from stoker.oci.reference import (
     parse_name,
     parse_reference,
 )
-from stoker.planner.spec import Format, ModelSpec
+from stoker.planner.spec import ModelSpec
 from stoker.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
 _MOST_NAMES: Final = 1024
 """Spellings of names that are remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalModel:
-    """A model in the store: `names` are canonical references, `descriptor` is its manifest's."""
-
-    descriptor: Descriptor
-    names: tuple[str, ...]
-    manifest: Manifest
-    config: ModelConfig
-
-    @property
-    def id(self) -> Digest:
-        return self.descriptor.digest
-
-    @property
-    def name(self) -> str:
-        """The first name, or the id of a model without one."""
-        return self.names[0] if self.names else self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +135,7 @@ class Library:
             raise self._not_found(name)
         spec = self._resolved.get(model.id)
         if spec is None or not spec.weights.exists():
-            spec = await asyncio.to_thread(self._lay_out, model)
+            spec = await asyncio.to_thread(lay_out, self._store, model)
             self._resolved[model.id] = spec
         return spec if spec.name == name else spec.named(name)
 
@@ -241,47 +216,3 @@ class Library:
 
     def _not_found(self, text: str) -> ModelNotFound:
         return ModelNotFound("model not found", hint=f"stoker pull {text.strip()}")
-
-    def _lay_out(self, model: LocalModel) -> ModelSpec:
-        layers = files_of(model.manifest)
-        archives = [f.descriptor for f in layers if f.role is Role.ARCHIVE and f.descriptor]
-        wanted = [f for f in layers if f.role not in (Role.ARCHIVE, Role.UNUSED)]
-        placed = [(f.path, f.descriptor) for f in wanted if f.descriptor]
-        view = self._store.view(model.id, placed, archives)
-        files = (*wanted, *(_unpacked(view, {f.path for f in wanted}) if archives else ()))
-        kind = format_of(files)
-        if kind is None:
-            raise UnsupportedFormat(
-                f"{display_name(model.name)} has no weights that an engine here could read",
-                hint="stoker inspect shows what it is made of",
-            )
-        check_templates(files)
-        weights = [f for f in files if f.role is Role.WEIGHTS and f.format in (kind, None)]
-        first = view / min(file.path for file in weights)
-        mmproj = _first(view, files, Role.MMPROJ)
-        return ModelSpec(
-            id=model.id,
-            name=model.name,
-            format=kind,
-            weights=first.parent if kind is Format.SAFETENSORS else first,
-            weights_size=sum(file.size for file in weights),
-            mmproj=mmproj,
-            mmproj_size=mmproj.stat().st_size if mmproj else 0,
-            chat_template=_first(view, files, Role.CHAT_TEMPLATE),
-            context_size=model.config.context_size,
-            architecture=model.config.architecture,
-        )
-
-
-def _unpacked(view: Path, known: Collection[str]) -> tuple[ModelFile, ...]:
-    """What came out of archives: all that is in the view and is no layer."""
-    found = ((path.relative_to(view).as_posix(), path) for path in sorted(view.rglob("*")))
-    return unpacked_files(
-        (name, path.stat().st_size) for name, path in found if name not in known and path.is_file()
-    )
-
-
-def _first(view: Path, files: Iterable[ModelFile], role: Role) -> Path | None:
-    """The file of that role nearest to the top."""
-    paths = [file.path for file in files if file.role is role]
-    return view / min(paths, key=lambda path: (path.count("/"), path)) if paths else None

@@ -1,14 +1,13 @@
 """Run settings of each model: what `configure` set, kept across restarts of the daemon."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from stoker.base.errors import CorruptStore, StorageError
+from stoker.base.errors import CorruptStore
 from stoker.base.units import parse_duration
+from stoker.library.kept import write_kept
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Mode, RunSettings
 from stoker.wire.manage import Configuration, Configured
@@ -71,19 +70,7 @@ class SettingsStore:
             ) from error
 
     def _write(self) -> None:
-        data = msgspec.json.format(msgspec.json.encode(list(self._entries.values())), indent=2)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self._path)
-        except OSError as error:
-            raise StorageError(
-                f"cannot write settings to {self._path}: {error.strerror}",
-                hint="check free space and permissions",
-            ) from error
+        write_kept(self._path, list(self._entries.values()))
 
 
 def run_settings(config: Configuration) -> RunSettings:

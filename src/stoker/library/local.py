@@ -1,0 +1,27 @@
+"""A model that is here."""
+
+from dataclasses import dataclass
+
+from stoker.oci.descriptor import Descriptor
+from stoker.oci.digest import Digest
+from stoker.oci.manifest import Manifest
+from stoker.oci.modelconfig import ModelConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model in the store: `names` are canonical references, `descriptor` is its manifest's."""
+
+    descriptor: Descriptor
+    names: tuple[str, ...]
+    manifest: Manifest
+    config: ModelConfig
+
+    @property
+    def id(self) -> Digest:
+        return self.descriptor.digest
+
+    @property
+    def name(self) -> str:
+        """The first name, or the id of a model without one."""
+        return self.names[0] if self.names else self.id
