@@ -147,6 +147,23 @@ def test_a_directory_is_one_layer_a_file(tmp_path: Path) -> None:
     assert config["safetensors"] == {"tensor_count": "1"}
 
 
+def test_python_comes_along_when_asked_for_and_nothing_else_that_runs(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "m")
+    for name in ("modeling.py", "sub/layers.py", "helper.so", "pytorch_model.bin", ".hidden.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("import os")
+    (folder / "link.py").symlink_to("/etc/passwd")
+    plan = plan_directory(folder, code=True)
+    names = {name for _, name in kinds(made(plan))}
+    assert {name for name in names if name.endswith((".py", ".so", ".bin"))} == {
+        "modeling.py", "sub/layers.py"
+    }  # fmt: skip
+    assert "took modeling.py: program code, never run without consent" in plan.notes
+    types = {name: kind for kind, name in kinds(made(plan, modelpack=True))}
+    assert types["modeling.py"] == "application/vnd.cncf.model.code.v1.raw"
+    assert types["config.json"] == mt.CNCF_WEIGHT_CONFIG_RAW
+
+
 def test_modelpack_is_written_as_its_specification_says(tmp_path: Path) -> None:
     artifact = made(plan_directory(checkout(tmp_path / "m")), modelpack=True)
     manifest = json.loads(artifact.document)

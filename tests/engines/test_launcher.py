@@ -14,7 +14,7 @@ import uvloop
 from stoker.base.errors import LaunchFailed, NotReadyInTime
 from stoker.engines.launcher import LocalLauncher
 from stoker.engines.process import STOP_GRACE
-from stoker.engines.spec import Command, Instance
+from stoker.engines.spec import Command, Instance, Reason
 from tests.components.fake_engine import FakeEngine
 
 
@@ -91,6 +91,15 @@ async def test_a_crash_at_start_carries_the_last_lines(run_dir: Path) -> None:
     assert caught.value.log_tail == ("no such tensor",)
     assert caught.value.engine == "fake"
     assert caught.value.reason == "unknown"
+
+
+async def test_what_helps_with_this_model_goes_before_what_helps_with_any(run_dir: Path) -> None:
+    engine = FakeEngine()
+    command = engine.command_for(run_dir / "e" / "e.sock", "--log", "bad", "--exit-code", "3")
+    command = replace(command, hints={Reason.UNKNOWN: "look at it"})
+    with pytest.raises(LaunchFailed) as caught:
+        await LocalLauncher().start(engine, command, label="tiny", log=lambda _line: None)
+    assert caught.value.hint == "look at it"
 
 
 async def test_death_by_a_signal_at_start(run_dir: Path) -> None:

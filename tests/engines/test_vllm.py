@@ -60,6 +60,16 @@ def test_program_and_environment() -> None:
     assert "--trust-remote-code" not in command.argv
 
 
+def test_who_needs_code_is_told_how_to_consent() -> None:
+    """The whole command, with the digest: to be read, and to be copied."""
+    for model, words in (
+        (MODEL, "stoker package --safetensors DIR --allow-code ai/x:latest"),
+        (replace(MODEL, code=True), f"configure ai/x:latest --trust-remote-code {MODEL.id}"),
+    ):
+        command = Vllm({}, python=PYTHON).command(model, Mode.COMPLETION, RunSettings(), SOCKET)
+        assert command.hints[Reason.NEEDS_CODE].endswith(words)
+
+
 def test_embeddings_and_templates(tmp_path: Path) -> None:
     assert value_of("--runner", arguments(mode=Mode.EMBEDDING)) == "pooling"
     assert "--runner" not in arguments()
@@ -229,7 +239,7 @@ FAILURES: Mapping[str, tuple[str, Reason, str]] = {
         Reason.UNSUPPORTED_ARCHITECTURE, "zebra"),
     "code": (
         "ValueError: The repository /m contains custom code which must be executed to load it.",
-        Reason.UNSUPPORTED_ARCHITECTURE, "Python code of its own"),
+        Reason.NEEDS_CODE, "Python code of its own"),
     "flag": (
         "vllm: error: unrecognized arguments: --zebra", Reason.BAD_ARGUMENTS, "--zebra"),
     "json": (

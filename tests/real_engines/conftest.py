@@ -24,8 +24,9 @@ INSTALL_VLLM = ("install-runner", "--backend", "vllm", "--gpu", "none")
 INSTALL_LLAMACPP = ("install-runner", "--backend", "llama.cpp", "--gpu", "none")
 
 # First what needs no daemon that runs, then what fails soonest, last what takes all away.
-_ORDER = ("test_interrupted", "test_same_tokens", "test_vllm_failures", "test_vllm_settings",
-          "test_vllm_faults", "test_native", "test_vulkan", "test_uninstall")  # fmt: skip
+_ORDER = ("test_interrupted", "test_same_tokens", "test_vllm_failures", "test_vllm_code",
+          "test_vllm_settings", "test_vllm_faults", "test_native", "test_vulkan",
+          "test_uninstall")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

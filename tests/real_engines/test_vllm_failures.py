@@ -48,7 +48,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
                 "AutoModelForCausalLM": "modeling_zebra.ZebraForCausalLM",
             },
         ),
-        "the model brings Python code of its own, which Stoker does not run",
+        "it needs Python code of its own, which runs only with your consent",
     ),
     "cut": (cut, "incomplete"),
     "other": (without_weights, "zebra"),

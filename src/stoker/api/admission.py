@@ -90,6 +90,19 @@ def require_manager(request: web.Request) -> None:
         )
 
 
+def require_own_socket(request: web.Request, what: str) -> None:
+    """Refuse who comes by TCP what decides which programs run as this user. Raises Forbidden.
+
+    There it could be another user of this machine, or a key that is to manage models; the socket is
+    this user's alone. `what` begins the refusal.
+    """
+    if isinstance(request.get_extra_info("sockname"), tuple):
+        raise Forbidden(
+            f"{what} by this user, on this machine",
+            hint="unset STOKER_HOST and MODEL_RUNNER_HOST, then the command uses the socket",
+        )
+
+
 def _secret(request: web.Request) -> str:
     """The key as OpenAI's clients send it, or as Anthropic's do."""
     scheme, _, value = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")

@@ -6,11 +6,12 @@ from typing import Final
 
 from aiohttp import web
 
+from stoker.api.admission import require_own_socket
 from stoker.api.errors import text_response
 from stoker.api.models import read_json
 from stoker.api.progress import stream_progress
 from stoker.api.views import json_response
-from stoker.base.errors import Conflict, Forbidden, ModelNotFound, StokerError, UserError
+from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
 from stoker.distribution.jobs import Job, Jobs
 from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
@@ -181,18 +182,13 @@ class RunnerRoutes:
 
 
 def _release(request: web.Request, asked: wire.InstallBackend) -> Release | None:
-    """The archive to install from; None without one. Raises Denied, InvalidSetting, ParseError.
+    """The archive to install from; None without one. Raises Forbidden, InvalidSetting, ParseError.
 
-    Whoever chooses it chooses a program that runs as this user. By TCP that could be another user
-    of this machine, or a key that is to manage models; the socket is this user's alone.
+    Whoever chooses it chooses a program that runs as this user.
     """
     if not asked.source:
         return None
-    if isinstance(request.get_extra_info("sockname"), tuple):
-        raise Forbidden(
-            "an archive to install from can be named only by this user, on this machine",
-            hint="unset STOKER_HOST and MODEL_RUNNER_HOST, then install-runner uses the socket",
-        )
+    require_own_socket(request, "an archive to install from can be named only")
     return parse_release(asked.source, asked.digest)
 
 

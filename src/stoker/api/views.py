@@ -14,6 +14,7 @@ from stoker.oci.modelconfig import config_wire
 from stoker.planner.spec import DEFAULT_KEEP_ALIVE
 from stoker.scheduler import RunnerState, RunnerStatus
 from stoker.wire import manage
+from stoker.wire.code import CodeFile
 
 
 def json_response(value: Any, *, status: int = 200) -> web.Response:
@@ -37,6 +38,12 @@ def native(model: LocalModel) -> manage.Model:
         created=model.config.created_at,
         config=config_wire(model.config),
         size=model.manifest.size,
+        code=[
+            CodeFile(file.path, file.descriptor.digest, file.size)
+            for file in model.code
+            if file.descriptor
+        ],
+        trusted=model.trusted,
     )
 
 

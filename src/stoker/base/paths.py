@@ -44,6 +44,11 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def consents(self) -> Path:
+        """Digests of the models whose own code may be run."""
+        return self.data / "consents.json"
+
+    @property
     def runner(self) -> Path:
         """What `start-runner` was told, see `base/remembered`."""
         return self.data / "runner.json"

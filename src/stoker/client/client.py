@@ -73,6 +73,8 @@ class Client:
     export = _many(store.export)
     repackage = _one(store.repackage)
     purge = _one(store.purge)
+    trust_code = _one(store.trust_code)
+    distrust_code = _one(store.distrust_code)
 
     ps = _one(runners.ps)
     df = _one(runners.df)

@@ -22,6 +22,7 @@ from stoker.api import (
 from stoker.api.admission import Admission
 from stoker.api.audit import Audit
 from stoker.api.config import ConfigRoutes
+from stoker.api.consent import ConsentRoutes
 from stoker.api.effective import EffectiveRoutes
 from stoker.api.health import HealthRoutes
 from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
@@ -47,6 +48,7 @@ from stoker.gateway.tenants import Tenants
 from stoker.gateway.upstream import Upstreams
 from stoker.hub import HubClient
 from stoker.library import Library
+from stoker.library.consents import Consents
 from stoker.library.remote import RemoteModels
 from stoker.library.settings import SettingsStore
 from stoker.observe.audit import AuditLog
@@ -76,7 +78,8 @@ class Daemon:
 async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
     """Build the program; leaving the block stops every engine and transfer."""
     store = Store.open(paths.models)
-    library = Library(store, default_registry=config.default_registry)
+    consents = Consents(paths.consents)
+    library = Library(store, default_registry=config.default_registry, consents=consents)
     settings = SettingsStore(paths.settings)
     engine_log = EngineLog(paths.logs, config.log_format)
 
@@ -138,6 +141,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Audit(AuditLog(paths.audit)),
                 Limits(config.max_body, config.body_timeout, config.body_rate, config.max_bodies),
                 TransferRoutes(store, library),
+                ConsentRoutes(consents, library, store, scheduler),
                 ModelRoutes(library, puller, Pusher(store, jobs, registries)),
                 SearchRoutes(Searcher(registries, hub, default_registry=config.default_registry)),
                 EngineRoutes(

@@ -17,7 +17,7 @@ from stoker.formats import (
     shard_names,
     shards_of_index,
 )
-from stoker.formats.code import why_not
+from stoker.formats.code import is_source, why_not
 from stoker.formats.hfconfig import MAX_CONFIG
 from stoker.formats.index import MAX_INDEX
 from stoker.oci import mediatypes as mt
@@ -33,21 +33,25 @@ _TYPES: Final = {
 _INDEX: Final = ".safetensors.index.json"
 
 
-def plan_directory(folder: Path, *, inside: Path | None = None) -> Plan:
+def plan_directory(folder: Path, *, inside: Path | None = None, code: bool = False) -> Plan:
     """All files of the tree, one layer each, sorted by their paths. Code and links stay out.
 
-    Links to files below `inside` are packaged as what they lead to: caches of downloads are full of
-    them. Raises ModelNotFound, ParseError, UnsupportedFormat, StorageError.
+    With `code` Python source comes along; no engine is given it without consent. Links to files
+    below `inside` are packaged as what they lead to: caches of downloads are full of them. Raises
+    ModelNotFound, ParseError, UnsupportedFormat, StorageError.
     """
     if not folder.is_dir():
         raise ModelNotFound(f"{folder}: no such directory")
     wanted: list[Wanted] = []
     notes: list[str] = []
     for path, name in _walk(folder):
-        why = why_not(name) or ("a link" if _leads_elsewhere(path, inside) else "")
+        source = code and is_source(name)
+        why = "" if source else why_not(name)
+        why = why or ("a link" if _leads_elsewhere(path, inside) else "")
         if why:
             notes.append(f"left out {name}: {why}")
         else:
+            notes += [f"took {name}: program code, never run without consent"] if source else []
             wanted.append(Wanted(path, name, _TYPES.get(file_class(name), mt.DOCKER_MODEL_FILE)))
     wanted.sort(key=lambda one: one.name)
     _check(folder, wanted)

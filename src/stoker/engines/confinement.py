@@ -42,7 +42,7 @@ _DEVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """How engines are confined. `homes`: where each kind has its home; None: the socket's place."""
+    """How engines are confined. `homes`: where they have their homes; None: the socket's place."""
 
     homes: Path | None = None
     programs: tuple[Path, ...] = field(default_factory=lambda: roots_of(Path(sys.executable)))
@@ -54,7 +54,7 @@ class Confinement:
         Raises OSError.
         """
         own = command.socket.parent
-        home = self.homes / engine if self.homes else own
+        home = self.homes / (command.home or engine) if self.homes else own
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         limits = [*self._limits(command, (own, home)), *([] if command.network else ["offline"])]
         return {

@@ -179,7 +179,7 @@ async def _until_ready(
         engine=engine.name,
         reason=found.reason,
         log_tail=log_tail,
-        hint=found.hint,
+        hint=command.hints.get(found.reason, found.hint),
     )
 
 

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     BAD_ARGUMENTS = "bad_arguments"
     BAD_TEMPLATE = "bad_template"
+    NEEDS_CODE = "needs_code"
     BROKEN_ENGINE = "broken_engine"
     ADDRESS_IN_USE = "address_in_use"
     TIMEOUT = "timeout"
@@ -48,6 +49,10 @@ class Command:
     health_path: str = "/health"
     ready_within: float = 600.0
     """Seconds from start to the first healthy answer before the launcher gives up."""
+    hints: Mapping[Reason, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What helps with this model, where that is more than the engine can say of any."""
+    home: str = ""
+    """The name of a home that no other model's engines share; empty for that of its kind."""
     files: tuple[Path, ...] = ()
     """What it reads until it is ready, where reading is most of the work."""
 

@@ -10,11 +10,12 @@ from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.confinement import roots_of
 from stoker.engines.environment import inherited
-from stoker.engines.spec import Build, Command, Diagnosis
+from stoker.engines.spec import Build, Command, Diagnosis, Reason
 from stoker.engines.tether import tethered
 from stoker.engines.vllm_failures import diagnosis_of
 from stoker.engines.vllm_flags import check_utilization
 from stoker.engines.vllm_options import context_of, given_flags, memory_arguments
+from stoker.oci.digest import short_id
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings
 
 NAME: Final = "vllm"
@@ -99,6 +100,8 @@ class Vllm:
             arguments += ["--runner", "pooling"]
         if variant == "cpu" and not shutil.which(_COMPILER, path=self._environ.get("PATH", "")):
             arguments.append("--enforce-eager")
+        if model.trusted:
+            arguments.append("--trust-remote-code")
         arguments += _settings(model, settings, on_cpu=variant == "cpu")
         program = [str(python), "-I", "-m", "vllm.entrypoints.cli.main"]
         return Command(
@@ -111,6 +114,9 @@ class Vllm:
             writes=(Path("/dev/shm"),),  # noqa: S108  # its processes share memory there
             # They also talk over TCP on ports of the moment: Landlock knows ports, not addresses.
             network=True,
+            hints={Reason.NEEDS_CODE: _consent(model)},
+            # What its code leaves behind must not be found by models that bring none.
+            home=f"{NAME}-{short_id(model.id)}" if model.trusted else "",
         )
 
     def check_settings(self, settings: RunSettings) -> None:
@@ -151,6 +157,18 @@ class Vllm:
                 hint="install it with: stoker install-runner --backend vllm",
             )
         return found.python, found.manifest.variant
+
+
+def _consent(model: ModelSpec) -> str:
+    if not model.code:
+        return (
+            "its code was left out when it was packaged; read it, then:"
+            f" stoker package --safetensors DIR --allow-code {model.name}"
+        )
+    return (
+        "it may do whatever you may; read it, then:"
+        f" stoker configure {model.name} --trust-remote-code {model.id}"
+    )
 
 
 def _settings(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> list[str]:

@@ -66,8 +66,8 @@ _SIGNS: Final = (
     sign(
         # Not the bare word: every start logs all settings, trust_remote_code=False among them.
         r"trust[-_]remote[-_]code[=` ]*True|contains custom code which must be executed",
-        Reason.UNSUPPORTED_ARCHITECTURE,
-        "the model brings Python code of its own, which Stoker does not run",
+        Reason.NEEDS_CODE,
+        "it needs Python code of its own, which runs only with your consent",
         "choose a version of the model that vLLM supports by itself",
     ),
     sign(

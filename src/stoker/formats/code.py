@@ -8,8 +8,13 @@ _CODE: Final = frozenset({".py", ".pyc", ".pyo", ".so", ".dll", ".dylib", ".exe"
 _PICKLES: Final = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
 
 
+def is_source(name: str) -> bool:
+    """Whether it is Python source: the only code that a model may bring, for who consents to it."""
+    return posixpath.splitext(name)[1].lower() == ".py"
+
+
 def why_not(name: str) -> str:
-    """Why Stoker neither packages nor lays out a file of this name; empty when it does."""
+    """Why a file of this name is neither packaged nor laid out unless asked for; empty if it is."""
     suffix = posixpath.splitext(name)[1].lower()
     if suffix in _CODE:
         return "it is program code"

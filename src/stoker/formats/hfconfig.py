@@ -52,7 +52,7 @@ class HfConfig:
     tied_embeddings: bool = False
     quantization_method: str = ""
     has_code: bool = False
-    """Asks for Python code of the repository to be run (`auto_map`); Stoker never does."""
+    """Asks for Python code of the repository to be run (`auto_map`)."""
     multimodal: bool = False
 
 

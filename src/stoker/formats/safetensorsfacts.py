@@ -16,7 +16,7 @@ MAX_LAYERS: Final = 4096
 """The deepest models have some 130; a number from `config.json` becomes that many records."""
 
 CODE_WARNING: Final = (
-    "config.json asks for Python code of the repository (auto_map); Stoker does not run it"
+    "config.json asks for Python code of the repository (auto_map); none runs without your consent"
 )
 
 # `model.layers.3.mlp`, `transformer.h.3.attn`, `encoder.layer.3.output`, `blocks.3.att`

@@ -53,6 +53,10 @@ def effective(
         found["hf-overrides"] = Effective(dict(configured.hf_overrides), "configure")
     if configured.runtime_flags:
         found["runtime-flags"] = Effective([*configured.runtime_flags], "configure")
+    if model.trusted:
+        found["trust-remote-code"] = Effective(model.id, "configure")
+    elif model.code:
+        found["trust-remote-code"] = Effective(False, "default")
     found |= {name: Effective(value, "model") for name, value in _files(model)}
     return found
 

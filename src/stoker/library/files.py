@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final
 
 from stoker.base.errors import UnsupportedFormat
-from stoker.formats.code import why_not
+from stoker.formats.code import is_source, why_not
 from stoker.formats.quant import MAX_TEMPLATE, FileClass, file_class, is_projector
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
@@ -26,8 +26,10 @@ class Role(Enum):
     ARCHIVE = "archive"
     """Not a file but a tar archive of files."""
     OTHER = "other"
+    CODE = "code"
+    """Python source: kept, laid out only for who consents to run it."""
     UNUSED = "unused"
-    """Program code and training data: kept, never laid out for an engine."""
+    """Other programs, and training data: kept, never laid out for an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _annotated(layer: Descriptor) -> str:
 def _role(layer: Descriptor) -> Role:
     name = _annotated(layer)
     if layer.media_type not in _BY_TYPE and (layer.media_type.startswith(_UNUSED) or why_not(name)):
-        return Role.UNUSED
+        return Role.CODE if is_source(name) else Role.UNUSED
     if layer.media_type.startswith(mt.CNCF_PREFIX) and layer.media_type.endswith(_ARCHIVES):
         return Role.ARCHIVE
     role = _ROLES.get(layer.media_type)

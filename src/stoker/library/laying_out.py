@@ -25,9 +25,10 @@ def lay_out(store: Store, model: LocalModel) -> ModelSpec:
     """
     layers = files_of(model.manifest)
     archives = [f.descriptor for f in layers if f.role is Role.ARCHIVE and f.descriptor]
-    wanted = [f for f in layers if f.role not in (Role.ARCHIVE, Role.UNUSED)]
+    left_out = {Role.ARCHIVE, Role.UNUSED, *([] if model.trusted else [Role.CODE])}
+    wanted = [f for f in layers if f.role not in left_out]
     placed = [(f.path, f.descriptor) for f in wanted if f.descriptor]
-    view = store.view(model.id, placed, archives)
+    view = store.view(model.id, placed, archives, code=model.trusted)
     files = (*wanted, *(_unpacked(view, {f.path for f in wanted}) if archives else ()))
     kind = format_of(files)
     if kind is None:
@@ -50,6 +51,8 @@ def lay_out(store: Store, model: LocalModel) -> ModelSpec:
         chat_template=_first(view, files, Role.CHAT_TEMPLATE),
         context_size=model.config.context_size,
         architecture=model.config.architecture,
+        code=bool(model.code),
+        trusted=model.trusted,
     )
 
 

@@ -15,6 +15,7 @@ from stoker.base.errors import (
     ParseError,
     UnsupportedFormat,
 )
+from stoker.library.consents import Consents
 from stoker.library.files import files_of, format_of
 from stoker.library.laying_out import lay_out
 from stoker.library.local import LocalModel
@@ -57,10 +58,20 @@ Removal = Untagged | Deleted
 
 
 class Library:
-    """Local models by name. Blocking store reads are short; long ones run in a thread."""
+    """Local models by name. Blocking store reads are short; long ones run in a thread.
 
-    def __init__(self, store: Store, *, default_registry: str = DEFAULT_REGISTRY) -> None:
+    `consents`: whose own code may be run; None: nobody's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        default_registry: str = DEFAULT_REGISTRY,
+        consents: Consents | None = None,
+    ) -> None:
         self._store = store
+        self._consents = consents
         self._default_registry = default_registry
         # Content never changes under a digest, so what was parsed once stays right.
         self._parsed: dict[Digest, tuple[Manifest, ModelConfig]] = {}
@@ -125,7 +136,7 @@ class Library:
             self._index, self._asked = index, {}
         asked = self._asked
         spec = asked.get(name)
-        if spec is None or not spec.weights.exists():
+        if spec is None or not self._holds(spec):
             spec = asked[name] = await self._find_out(name)
         return spec
 
@@ -134,10 +145,17 @@ class Library:
         if model is None:
             raise self._not_found(name)
         spec = self._resolved.get(model.id)
-        if spec is None or not spec.weights.exists():
+        if spec is None or not self._holds(spec):
             spec = await asyncio.to_thread(lay_out, self._store, model)
             self._resolved[model.id] = spec
         return spec if spec.name == name else spec.named(name)
+
+    def _holds(self, spec: ModelSpec) -> bool:
+        """Whether it is still laid out, and as it may be."""
+        return spec.weights.exists() and spec.trusted == self._trusts(spec.id)
+
+    def _trusts(self, model: Digest) -> bool:
+        return self._consents is not None and model in self._consents
 
     def tag(self, source: str, target: str) -> Reference:
         """Give a model one more name; a name another model had moves to this one."""
@@ -161,6 +179,8 @@ class Library:
                 " resource conflict",
                 hint="use --force, or remove the names one by one",
             )
+        if self._consents is not None:
+            self._consents.withdraw(model.id)
         removed = self._store.remove(model.id)
         self._store.gc()
         self._parsed.pop(model.id, None)
@@ -169,6 +189,8 @@ class Library:
 
     def purge(self) -> None:
         """Remove every model. Engines that run keep their files until they end."""
+        if self._consents is not None:
+            self._consents.clear()
         self._store.purge()
         self._parsed.clear()
         self._resolved.clear()
@@ -212,7 +234,7 @@ class Library:
                 config = replace(config, format=format_of(files_of(parsed)) or "")
             known = (parsed, config)
             self._parsed[manifest.digest] = known
-        return LocalModel(manifest, names, *known)
+        return LocalModel(manifest, names, *known, self._trusts(manifest.digest))
 
     def _not_found(self, text: str) -> ModelNotFound:
         return ModelNotFound("model not found", hint=f"stoker pull {text.strip()}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stoker.library.files import ModelFile, Role, files_of
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import Manifest
@@ -16,6 +17,13 @@ class LocalModel:
     names: tuple[str, ...]
     manifest: Manifest
     config: ModelConfig
+    trusted: bool = False
+    """Whether its own code may be run."""
+
+    @property
+    def code(self) -> tuple[ModelFile, ...]:
+        """The Python files that it brings."""
+        return tuple(file for file in files_of(self.manifest) if file.role is Role.CODE)
 
     @property
     def id(self) -> Digest:

@@ -30,6 +30,7 @@ CNCF_WEIGHT_RAW: Final = "application/vnd.cncf.model.weight.v1.raw"
 CNCF_WEIGHT_GGUF: Final = "application/vnd.cncf.model.weight.v1.gguf"
 CNCF_WEIGHT_SAFETENSORS: Final = "application/vnd.cncf.model.weight.v1.safetensors"
 CNCF_WEIGHT_CONFIG_RAW: Final = "application/vnd.cncf.model.weight.config.v1.raw"
+CNCF_CODE_RAW: Final = "application/vnd.cncf.model.code.v1.raw"
 CNCF_DOC_RAW: Final = "application/vnd.cncf.model.doc.v1.raw"
 CNCF_PREFIX: Final = "application/vnd.cncf.model."
 

@@ -24,6 +24,8 @@ def modelpack_type(media_type: str, name: str) -> str:
     """The ModelPack media type of a layer; one that is ModelPack's already stays."""
     if media_type.startswith(mt.CNCF_PREFIX):
         return media_type
+    if name.lower().endswith(".py"):
+        return mt.CNCF_CODE_RAW
     if name.rpartition("/")[2].lower().startswith(_DOCUMENTS):
         return mt.CNCF_DOC_RAW
     return _LAYER_TYPES.get(media_type, mt.CNCF_WEIGHT_CONFIG_RAW)

@@ -48,6 +48,10 @@ class ModelSpec:
     chat_template: Path | None = None
     context_size: int | None = None
     architecture: str = ""
+    code: bool = False
+    """It brings Python files of its own."""
+    trusted: bool = False
+    """They lie among its files, and may be run: somebody has consented to its digest."""
 
     def named(self, name: str) -> "ModelSpec":
         """The same model under another of its names."""

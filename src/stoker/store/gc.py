@@ -14,7 +14,7 @@ from stoker.oci.digest import Digest, parse_digest, split_digest
 from stoker.oci.manifest import MAX_METADATA, Index, parse_index, parse_manifest
 from stoker.oci.mediatypes import MANIFESTS
 from stoker.store.durable import disk_errors
-from stoker.store.layout import Layout
+from stoker.store.layout import WITH_CODE, Layout
 from stoker.store.leases import leased
 from stoker.store.lock import StoreLock
 from stoker.store.partial import JOURNAL, abandon
@@ -150,7 +150,8 @@ def _sweep_views(layout: Layout, live: frozenset[Digest], now: float) -> None:
     names = {split_digest(digest)[1] for digest in live}
     for path in layout.views.iterdir():
         old = now - path.lstat().st_mtime >= _LITTER_AGE
-        if path.name not in names and (old or not path.name.startswith(BUILDING)):
+        wanted = path.name.removesuffix(WITH_CODE) in names
+        if not wanted and (old or not path.name.startswith(BUILDING)):
             discard(layout, path)
 
 

@@ -20,6 +20,8 @@ from stoker.oci.manifest import Index, index_bytes
 from stoker.store.durable import disk_errors, replace_file, sync_directory
 
 LAYOUT_VERSION: Final = "1.0.0"
+WITH_CODE: Final = "-code"
+"""How the names of views end in which a model's own programs lie."""
 _ALGORITHMS: Final = ("sha256", "sha512")
 # `oci-layout` holds one short object; anything longer is something else.
 _MAX_MARKER: Final = 4096
@@ -93,9 +95,9 @@ class Layout:
         """Where this content collects until it is whole."""
         return self.partials / "-".join(split_digest(digest))
 
-    def view(self, manifest: Digest) -> Path:
-        """The directory with the human names of one model's files."""
-        return self.views / split_digest(manifest)[1]
+    def view(self, manifest: Digest, *, code: bool = False) -> Path:
+        """The directory with the human names of one model's files; apart from it, with its code."""
+        return self.views / f"{split_digest(manifest)[1]}{WITH_CODE if code else ''}"
 
 
 def open_layout(root: Path) -> Layout:

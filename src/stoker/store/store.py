@@ -11,9 +11,9 @@ from stoker.oci.manifest import Index, Manifest, parse_manifest
 from stoker.oci.mediatypes import MANIFESTS
 from stoker.store import tags
 from stoker.store.blobs import BlobStore
-from stoker.store.durable import disk_usage
+from stoker.store.durable import disk_errors, disk_usage
 from stoker.store.fsck import Check, Report
-from stoker.store.gc import Collected, collect
+from stoker.store.gc import Collected, collect, discard
 from stoker.store.layout import Layout, open_layout
 from stoker.store.leases import DURATION, Lease
 from stoker.store.lock import TIMEOUT, StoreLock
@@ -111,19 +111,30 @@ class Store:
         manifest: Digest,
         files: Sequence[tuple[str, Descriptor]],
         archives: Sequence[Descriptor] = (),
+        *,
+        code: bool = False,
     ) -> Path:
         """A directory with these files under these relative names, for an engine.
 
-        What is in `archives`, layers of tar, is unpacked beside them. Raises UnsupportedFormat for
-        names that lead elsewhere or collide and for what no archive should have, ParseError,
-        CorruptStore.
+        What is in `archives`, layers of tar, is unpacked beside them. `code`: there are programs
+        among the files, so it is another directory, which only who may run them is given. Raises
+        UnsupportedFormat for names that lead elsewhere or collide and for what no archive should
+        have, ParseError, CorruptStore.
         """
-        found = find_view(self._layout, manifest, files, archives)
+        place = self._layout.view(manifest, code=code)
+        found = find_view(self._layout, place, files, archives)
         if found:
             return found
         layers = [*(descriptor for _, descriptor in files), *archives]
         with self.lease(manifest, *(layer.digest for layer in layers)):
-            return build_view(self._layout, self._lock, manifest, files, archives)
+            return build_view(self._layout, self._lock, place, files, archives)
+
+    def drop_code(self, manifest: Digest) -> None:
+        """Take the view away in which the programs of this model lie; its content stays."""
+        place = self._layout.view(manifest, code=True)
+        with self._lock.held(), disk_errors("remove", place):
+            if place.exists():
+                discard(self._layout, place)
 
     def gc(self) -> Collected:
         """Remove what nothing names and no lease keeps. Raises CorruptStore, Locked."""

@@ -13,7 +13,6 @@ from typing import Final
 
 from stoker.base.errors import CorruptStore
 from stoker.oci.descriptor import Descriptor
-from stoker.oci.digest import Digest
 from stoker.store.durable import disk_errors
 from stoker.store.layout import Layout
 from stoker.store.lock import StoreLock
@@ -30,16 +29,15 @@ BUILDING: Final = "building-"
 
 def find_view(
     layout: Layout,
-    manifest: Digest,
+    view: Path,
     files: Sequence[tuple[str, Descriptor]],
     archives: Sequence[Descriptor] = (),
 ) -> Path | None:
     """The `model` directory, if it is there and every file in it is right. 5 µs a file.
 
-    Raises UnsupportedFormat for bad names.
+    `view` is one of `layout.view`. Raises UnsupportedFormat for bad names.
     """
     check_names(name for name, _ in files)
-    view = layout.view(manifest)
     with disk_errors("read", view):
         return view / MODEL if _is_right(layout, view, files, archives) else None
 
@@ -47,7 +45,7 @@ def find_view(
 def build_view(
     layout: Layout,
     lock: StoreLock,
-    manifest: Digest,
+    target: Path,
     files: Sequence[tuple[str, Descriptor]],
     archives: Sequence[Descriptor] = (),
 ) -> Path:
@@ -57,7 +55,6 @@ def build_view(
     CorruptStore for missing blobs, UnsupportedFormat and ParseError for bad archives, StorageError,
     Locked.
     """
-    target = layout.view(manifest)
     building = layout.views / f"{BUILDING}{uuid.uuid4().hex}"
     with disk_errors("lay out", target):
         found = read_archives(layout, archives)

@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from stoker.wire.code import CodeFile
+
 NEVER_USED: Final = "0001-01-01T00:00:00Z"
 """What Docker Model Runner sends as `last_used` while a runner is busy or loading."""
 
@@ -19,7 +21,8 @@ ERROR_HINT_HEADER: Final = "Stoker-Hint"
 class Model(msgspec.Struct, omit_defaults=True):
     """`GET /models` and `GET /models/{ref}`. `id` is the manifest digest, `created` unix seconds.
 
-    `size` is the exact number of bytes of all layers (config.size is text for people).
+    Ours are `size`, the exact number of bytes of all layers (config.size is text for people),
+    `code`, the Python files that it brings, and `trusted`, whether they may be run.
     """
 
     id: str
@@ -27,6 +30,8 @@ class Model(msgspec.Struct, omit_defaults=True):
     created: int = msgspec.field(default_factory=int)
     config: dict[str, Any] = msgspec.field(default_factory=dict)
     size: int | None = None
+    code: list[CodeFile] = []
+    trusted: bool = False
 
 
 class OpenAIModelDetails(msgspec.Struct, omit_defaults=True):

@@ -37,6 +37,7 @@ class Options(cli.Options):
     parallel: int | None
     kv_type: str
     gpu: str
+    trust_remote_code: str | None
     json: bool
 
 
@@ -83,13 +84,20 @@ def arguments(parser: cli.Parser) -> None:
         help="vLLM: overrides for the model's config.json",
     )
     flag("--gpu-memory-utilization", kind=float, value="X", help="vLLM: share of the GPU, 0 to 1")
+    flag(
+        "--trust-remote-code",
+        value="DIGEST",
+        help="let the Python code of the model with this digest run; none: not any more",
+    )
     parser.switch("--json", help="with show: print what the API says")
     parser.epilog = (
         "All settings are replaced; flags after -- go to the engine as they are:\n"
         f"  {parser.program} configure smollm2 --context-size 8192 -- --temp 0.1\n"
         f"  {parser.program} configure show smollm2\n"
         "`show` tells who decided each value and asks the running engine whether it is so;\n"
-        "without a model it prints what was configured for all of them."
+        "without a model it prints what was configured for all of them.\n"
+        "--trust-remote-code goes alone. The code may then do all that you may, until the consent\n"
+        "is taken back or the model removed. It is for these bytes, not for a name that moves."
     )
 
 
@@ -109,8 +117,24 @@ def run(options: Options, session: Session) -> int:
             else f", got {count}: [{' '.join(options.words)}]"
         )
         raise UsageError(f"Exactly one model must be specified{got}")
+    if options.trust_remote_code is not None:
+        return _trust(options, session)
     with doing("Failed to configure the model"):
         session.client().configure(settings(options))
+    return 0
+
+
+def _trust(options: Options, session: Session) -> int:
+    name, digest = options.words[0], options.trust_remote_code or ""
+    if settings(options) != Configure(model=name) or options.mode:
+        raise UsageError(
+            "--trust-remote-code goes alone", hint="other settings are another `configure`"
+        )
+    with doing("Failed to configure the model"):
+        if digest == "none":
+            session.client().distrust_code(name)
+        else:
+            session.client().trust_code(name, digest)
     return 0
 
 

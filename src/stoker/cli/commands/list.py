@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stoker.cli import parser as cli
-from stoker.cli.errors import UsageError, doing
+from stoker.cli.errors import UsageError, doing, printable, say
 from stoker.cli.names import fits, shown
 from stoker.cli.output import age, put, put_json, short_id, table
 from stoker.cli.session import Session
@@ -56,7 +56,17 @@ def run(options: Options, session: Session) -> int:
         put("".join(f"{short_id(model.id)}\n" for model in models))
     else:
         put(table(HEADER, rows(models, wanted)))
+        for model in models:
+            if model.code:
+                say(printable(_about_code(model)))
     return 0
+
+
+def _about_code(model: Model) -> str:
+    name = shown(model.tags[0]) if model.tags else short_id(model.id)
+    if model.trusted:
+        return f"note: {name} brings Python code, which may run: you have consented"
+    return f"note: {name} brings Python code, which is never run without your consent"
 
 
 def _elsewhere(options: Options) -> int:

@@ -37,6 +37,7 @@ class Options(cli.Options):
     context_size: int | None
     quantize: str | None
     format: str
+    allow_code: bool
     copy: bool
     push: bool
     keep: bool
@@ -56,6 +57,7 @@ def arguments(parser: cli.Parser) -> None:
     parser.flag("--context-size", value="N", help="tokens to run it with", kind=int)
     parser.flag("--quantize", value="LEVEL", help="make it smaller first: Q4_K_M, Q8_0, ...")
     parser.flag("--format", value="docker|cncf", help="kind of artifact (default docker)")
+    parser.switch("--allow-code", help="take Python files along; none runs without your consent")
     parser.switch("--copy", help="copy the files, never share them with the store")
     parser.switch("--push", help="upload it; it does not stay here without --keep")
     parser.switch("--keep", help="with --push: keep it here too")
@@ -118,6 +120,8 @@ def _target(options: Options) -> Reference:
         )
     if options.format not in {None, "docker", "cncf"}:
         raise UsageError(f'invalid --format value "{options.format}": must be "docker" or "cncf"')
+    if options.allow_code and options.safetensors is None:
+        raise UsageError("--allow-code makes sense only with --safetensors")
     if options.quantize is not None:
         _check_quantize(options)
     if options.keep and not options.push:
@@ -176,7 +180,7 @@ def _plan(options: Options) -> Plan:
     folder = _path(options.safetensors or "")
     if folder.is_file():
         raise UserError(f"{folder} is a file", hint="--safetensors wants the directory it is in")
-    return plan_directory(folder)
+    return plan_directory(folder, code=options.allow_code)
 
 
 def _variant_elsewhere(options: Options, session: Session, reference: Reference) -> int:

@@ -51,6 +51,9 @@ def describe(model: Model) -> str:
     if model.created > 0:
         local = datetime.fromtimestamp(model.created, UTC).astimezone()
         lines.append(f"Created:     {local.isoformat()}")
+    if model.code:
+        trusted = "may run" if model.trusted else "never run without your consent"
+        lines.append(f"Code:        {', '.join(file.path for file in model.code)} ({trusted})")
     facts = [f"{label:<14}{model.config[key]}" for label, key in _FACTS if model.config.get(key)]
     lines += ["", *facts] if facts else []
     for title, key in _SECTIONS:

@@ -17,6 +17,7 @@ from stoker.client.call import (
     nothing,
 )
 from stoker.client.calls.names import in_path
+from stoker.wire.code import Consent
 from stoker.wire.manage import (
     CreateModel,
     Model,
@@ -98,6 +99,21 @@ def repackage(source: str, target: str, context_size: int | None = None) -> Call
     """Make a variant of a model in the store; `context_size` in tokens."""
     body = Repackage(target=target, context_size=context_size)
     return ask("POST", f"/models/{in_path(source)}/repackage", nothing, body=body)
+
+
+def trust_code(name: str, digest: str) -> Call[Model]:
+    """Let the code that a model brings be run. `digest`: the model's, or 12 digits of it.
+
+    Refused where the daemon is not asked by its own socket.
+    """
+    body = Consent(digest=digest)
+    route = f"/models/{in_path(name)}/trust-remote-code"
+    return ask("POST", route, json_of(Model), body=body)
+
+
+def distrust_code(name: str) -> Call[Model]:
+    """Let it run no more."""
+    return ask("DELETE", f"/models/{in_path(name)}/trust-remote-code", json_of(Model))
 
 
 def purge() -> Call[None]:
