@@ -249,6 +249,10 @@ def test_a_directory_of_two_formats_or_with_a_shard_missing(tmp_path: Path) -> N
     (indexed / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(StokerError, match=r"other\.safetensors"):
         plan_directory(indexed)
+    index = {"weight_map": {"w0": "model.safetensors", "w1": "model.safetensors"}}
+    (indexed / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(StokerError, match=r"that are not there: w1 in model\.safetensors$"):
+        plan_directory(indexed)
 
 
 def test_storing_takes_no_space_and_protects_what_it_shares(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from safetensors import deserialize
 from safetensors.numpy import save_file
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import Incomplete, ParseError
 from stoker.formats.hfconfig import parse_hfconfig
-from stoker.formats.index import shards_of_index
+from stoker.formats.index import check_index, shards_of_index
 from stoker.formats.need import run
 from stoker.formats.safetensors import (
     DTYPE_BITS,
@@ -196,6 +196,25 @@ def test_a_bad_config_is_a_parse_error(data: bytes) -> None:
         parse_hfconfig(data)
     with pytest.raises(ParseError):
         shards_of_index(data)
+
+
+def held(*names: str) -> SafetensorsHeader:
+    return parse(build({name: tensor("U8", [0], 0, 0) for name in names}))
+
+
+def test_an_index_and_what_there_is() -> None:
+    shards = {"1": held("a", "b"), "2": held("c"), "of no index": held("d")}
+    for index in ({"a": "1", "b": "1", "c": "2"}, {"a": "1"}, {}, {"c": "1"}):
+        check_index("m", index, shards)
+    for index, words in (
+        ({"a": "3"}, r"^m is incomplete: its index names files that are not there: 3$"),
+        ({"a": "1", "x": "2"}, r"tensors that are not there: x in 2$"),
+        ({f"x{n}": "2" for n in range(1000)}, r"x0 in 2 and 999 more$"),
+        ({"\x1b[31m": "1"}, r"there: \\x1b\[31m in 1$"),
+    ):
+        with pytest.raises(Incomplete, match=words) as caught:
+            check_index("m", index, shards)
+        assert len(caught.value.message) < 400
 
 
 def test_index() -> None:

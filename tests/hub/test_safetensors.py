@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import Incomplete, ParseError
 from stoker.formats.safetensorsfacts import CODE_WARNING
 from stoker.hub import HubClient, HubSource
 from stoker.oci import mediatypes as mt
@@ -107,6 +107,17 @@ async def test_equal_files_are_one_content(hub: HubClient, server: HubServer, na
     manifest, config = await described(await hub.repository(name))
     assert manifest.layers[1].digest == manifest.layers[2].digest
     assert len(config.diff_ids) == 3
+
+
+async def test_less_than_the_index_names(hub: HubClient, server: HubServer, name: str) -> None:
+    """Said before a byte of the weights is pulled."""
+    files = sharded()
+    weight_map = json.loads(files["model.safetensors.index.json"])["weight_map"]
+    weight_map["model.layers.1.mlp.bias"] = "model-00002-of-00002.safetensors"
+    files["model.safetensors.index.json"] = json.dumps({"weight_map": weight_map}).encode()
+    server.add(name, files)
+    with pytest.raises(Incomplete, match=r"that are not there: model\.layers\.1\.mlp\.bias in"):
+        await (await hub.repository(name)).resolve()
 
 
 async def test_a_bad_index(hub: HubClient, server: HubServer, name: str) -> None:

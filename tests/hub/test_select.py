@@ -75,7 +75,7 @@ def test_the_index_decides() -> None:
     index = "model.safetensors.index.json"
     assert taken(*odd, "extra.safetensors", index, indexed=odd) == [*odd, index]
     # An index left over from before the weights were merged.
-    assert taken(WEIGHTS, index, indexed=SHARDS) == [WEIGHTS, index]
+    assert taken(WEIGHTS, index, indexed=SHARDS) == [WEIGHTS]
     with pytest.raises(UnsupportedFormat, match=r"names 'model-00002-of-00002.safetensors'"):
         taken(SHARDS[0], index, indexed=SHARDS)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from stoker.base.errors import DoesNotFit, InvalidSetting
+from stoker.base.errors import DoesNotFit, Incomplete, InvalidSetting
 from stoker.engines.vllm import Vllm
 from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
@@ -153,6 +153,18 @@ async def test_a_shape_that_cannot_be_read_is_a_guess(model: ModelSpec) -> None:
     assert arguments(unknown, guess)["--kv-cache-memory-bytes"] == str(GIB)
     (guess,) = await ways(unknown, machine(80 * GIB))
     assert guess.cost.devices == {"CUDA0": int(0.92 * 80 * GIB)}
+
+
+async def test_a_model_that_lacks_what_its_index_names_is_refused(model: ModelSpec) -> None:
+    """vLLM would serve it, and answer nonsense."""
+    index = {
+        "model.embed_tokens.weight": "model.safetensors",
+        "lm_head.weight": "model.safetensors",
+    }
+    (model.weights / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    for _ in range(2):
+        with pytest.raises(Incomplete, match=r"ai/llm is incomplete: .*: lm_head\.weight in model"):
+            await ways(model, machine())
 
 
 async def test_an_encoder_keeps_no_keys_and_values(model: ModelSpec) -> None:

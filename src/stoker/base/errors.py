@@ -8,6 +8,7 @@
     │  ├─ AmbiguousName             several models fit; all are named
     │  ├─ Conflict                  right request, wrong moment (several tags, runner busy)
     │  ├─ UnsupportedFormat         an artifact or file of a kind nobody here can read
+    │  │  └─ Incomplete             a model that lacks some of its weights
     │  ├─ UnsupportedOperation      no engine here does such a thing
     │  ├─ PayloadTooLarge           a body over its limit
     │  ├─ BodyTooSlow               a body that does not come
@@ -40,7 +41,8 @@ from typing import ClassVar
 __all__ = [
     "AmbiguousName", "AuthRequired", "BodyTooSlow", "Busy", "Conflict", "CorruptStore", "Crashed",
     "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError",
-    "Forbidden", "HubError", "IntegrityError", "InvalidReference", "InvalidSetting", "KeyBusy",
+    "Forbidden", "HubError", "Incomplete", "IntegrityError", "InvalidReference", "InvalidSetting",
+    "KeyBusy",
     "LaunchFailed", "Locked", "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError",
     "PayloadTooLarge", "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch",
     "StokerError", "StorageError", "Unauthenticated", "Unreachable", "UnsupportedFormat",
@@ -89,6 +91,10 @@ class Conflict(UserError):
 
 class UnsupportedFormat(UserError):
     code = "unsupported_format"
+
+
+class Incomplete(UnsupportedFormat):
+    code = "incomplete_model"
 
 
 class UnsupportedOperation(UserError):

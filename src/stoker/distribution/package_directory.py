@@ -1,7 +1,8 @@
 """A directory with safetensors, as Hugging Face repositories have them, to be packaged."""
 
 import os
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from stoker.distribution.package import Plan, check_names_differ
 from stoker.formats import (
     FileClass,
     HfConfig,
+    SafetensorsHeader,
     facts_of_safetensors,
     file_class,
     parse_hfconfig,
@@ -19,11 +21,11 @@ from stoker.formats import (
 )
 from stoker.formats.code import is_source, why_not
 from stoker.formats.hfconfig import MAX_CONFIG
-from stoker.formats.index import MAX_INDEX
+from stoker.formats.index import MAX_INDEX, check_index, weights_of_index
 from stoker.oci import mediatypes as mt
 from stoker.oci.manifest import MAX_LAYERS
 from stoker.planner.describe import model_config_of
-from stoker.store.headers import read_safetensors
+from stoker.store.headers import read_safetensors, read_small
 
 _TYPES: Final = {
     FileClass.SAFETENSORS: mt.DOCKER_SAFETENSORS,
@@ -56,9 +58,10 @@ def plan_directory(folder: Path, *, inside: Path | None = None, code: bool = Fal
     wanted.sort(key=lambda one: one.name)
     _check(folder, wanted)
     weights = [one for one in wanted if one.media_type == mt.DOCKER_SAFETENSORS]
-    headers = [read_safetensors(one.path) for one in weights]
+    headers = {one.name: read_safetensors(one.path) for one in weights}
+    _check_tensors(folder, wanted, headers)
     template = any(one.media_type == mt.DOCKER_CHAT_TEMPLATE for one in wanted)
-    facts = facts_of_safetensors(headers, _config(folder), has_chat_template=template)
+    facts = facts_of_safetensors([*headers.values()], _config(folder), has_chat_template=template)
     config = model_config_of(facts)
     return Plan(tuple(wanted), config, mt.DOCKER_CONFIG_V02, (*notes, *facts.warnings))
 
@@ -113,7 +116,7 @@ def _check_shards(folder: Path, wanted: dict[str, Wanted]) -> None:
         if one.media_type == mt.DOCKER_SAFETENSORS:
             siblings = tuple(shard_names(one.path.name))
         elif name.endswith(_INDEX):
-            siblings = shards_of_index(_small(one.path, MAX_INDEX))
+            siblings = shards_of_index(read_small(one.path, MAX_INDEX))
         missing = [s for s in siblings if (f"{parent}/{s}" if parent else s) not in wanted]
         if missing:
             raise ModelNotFound(
@@ -123,19 +126,26 @@ def _check_shards(folder: Path, wanted: dict[str, Wanted]) -> None:
             )
 
 
+def _check_tensors(
+    folder: Path, wanted: list[Wanted], headers: Mapping[str, SafetensorsHeader]
+) -> None:
+    """Every tensor that an index names must be in the shards beside it."""
+    for one in wanted:
+        if not one.name.endswith(_INDEX):
+            continue
+        beside = {
+            posixpath.basename(name): header
+            for name, header in headers.items()
+            if posixpath.dirname(name) == posixpath.dirname(one.name)
+        }
+        check_index(str(folder), weights_of_index(read_small(one.path, MAX_INDEX)), beside)
+
+
 def _config(folder: Path) -> HfConfig | None:
     path = folder / "config.json"
     if not path.is_file():
         return None
     try:
-        return parse_hfconfig(_small(path, MAX_CONFIG))
+        return parse_hfconfig(read_small(path, MAX_CONFIG))
     except ParseError as error:
         raise ParseError(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _small(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(most + 1)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error

@@ -7,14 +7,14 @@ from typing import Self, final
 from yarl import URL
 
 from stoker.base.errors import InvalidReference
-from stoker.formats.index import MAX_INDEX, shards_of_index
+from stoker.formats.index import INDEX, MAX_INDEX, shards_of_index
 from stoker.hub.asker import Asker, Waiting
 from stoker.hub.failures import Errand
 from stoker.hub.ggufchoice import variants_of
 from stoker.hub.options import HUB, HubOptions, Token, options_of
 from stoker.hub.remote import Remote
 from stoker.hub.search import MAX_ANSWER, FoundModel, parse_found, query_of
-from stoker.hub.select import INDEX, select
+from stoker.hub.select import select
 from stoker.hub.source import HubSource
 from stoker.hub.wire import RepoFile, check_repository, check_revision
 from stoker.net.names import Names

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from stoker.base.errors import InvalidReference, UnsupportedFormat
+from stoker.formats.index import INDEX
 from stoker.formats.quant import FileClass, file_class, shard_of
 from stoker.hub.ggufchoice import ANY, choose_projector, choose_variant, variants_of
 from stoker.hub.wire import RepoFile
 from stoker.oci import mediatypes as mt
-
-INDEX: Final = "model.safetensors.index.json"
 
 # Files that a tokenizer needs and that `file_class` does not know by their ending.
 _TOKENIZER_SUFFIXES: Final = (".tiktoken", ".model", ".bpe")
@@ -93,7 +92,9 @@ def select(
             hint=f"leave the tag out to pull its safetensors: hf.co/{repository}",
         )
     chosen = [Chosen(file, mt.DOCKER_SAFETENSORS) for file in weights]
-    chosen += _beside_safetensors(files)
+    # An index of other files was left over when the weights were merged; vLLM would look for them.
+    left_over = bool(indexed) and not {file.path for file in weights} >= set(indexed)
+    chosen += [c for c in _beside_safetensors(files) if not (left_over and c.file.path == INDEX)]
     return _selection(FileClass.SAFETENSORS, chosen, (), repository)
 
 

@@ -18,6 +18,7 @@ from stoker.formats.facts import Kind, ModelFacts
 from stoker.formats.gguf import gguf_header
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.hfconfig import parse_hfconfig
+from stoker.formats.index import INDEX, MAX_INDEX, check_index, weights_of_index
 from stoker.formats.need import MAX_TOTAL as MAX_GGUF_HEADER
 from stoker.formats.need import Parser, run_async
 from stoker.formats.quant import FileClass
@@ -212,6 +213,11 @@ class HubSource:
         headers = await each(
             weights, lambda f: self._header(f, safetensors_header(file_size=f.size), MAX_TOTAL)
         )
+        index = self._selection.find(INDEX)
+        if index:
+            named = weights_of_index(await self._read(index, 0, MAX_INDEX + 1))
+            shards = dict(zip((f.path for f in weights), headers, strict=True))
+            check_index(self._info.name, named, shards)
         file = self._selection.find("config.json")
         config = parse_hfconfig(await self._read(file, 0, MAX_CONFIG)) if file else None
         kinds = {chosen.media_type for chosen in self._selection.files}

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
-from stoker.base.errors import ParseError, StorageError, UserError
+from stoker.base.errors import Incomplete, ParseError, StorageError, UserError
 from stoker.formats import ModelFacts, shard_names
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, ModelSpec
@@ -25,7 +25,8 @@ class FactsReader:
     async def facts(self, model: ModelSpec) -> ModelFacts | None:
         """What the header says; None for a format without such a header, or an unreadable one.
 
-        An unreadable header is not this module's to complain about: the engine will, better.
+        An unreadable header is not this module's to complain about: the engine will, better. Raises
+        Incomplete, for what no engine complains about.
         """
         if model.format is Format.DDUF:
             return None
@@ -42,9 +43,11 @@ class FactsReader:
 def _read(model: ModelSpec) -> ModelFacts | None:
     try:
         if model.format is Format.SAFETENSORS:
-            return directory_facts(model.weights)
+            return directory_facts(model.weights, model.name)
         paths = [model.weights.with_name(name) for name in shard_names(model.weights.name)]
         return gguf_facts(*paths)
+    except Incomplete:
+        raise
     except (ParseError, StorageError, UserError) as error:
         logger.warning("no facts model=%s: %s", model.name, error)
         return None

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stoker.base.errors import DoesNotFit
+from stoker.base.errors import DoesNotFit, Incomplete
 from stoker.formats import ModelFacts
 from stoker.library.explain import Planning, speed_of
 from stoker.planner.devices import Snapshot
@@ -61,11 +62,12 @@ class Recommender:
 
     async def each(self, models: Iterable[ModelSpec]) -> list[Choice]:
         """How these models fit, as they are."""
-        return [
-            await self._here(model, facts, model.name)
-            for model in models
-            if (facts := await self.planning.facts.facts(model))
-        ]
+        rows = []
+        for model in models:
+            with suppress(Incomplete):  # it is no choice, and the others are
+                if facts := await self.planning.facts.facts(model):
+                    rows.append(await self._here(model, facts, model.name))
+        return rows
 
     async def _here(self, model: ModelSpec, facts: ModelFacts, name: str) -> Choice:
         if model.format is Format.GGUF:

@@ -19,6 +19,7 @@ from stoker.formats import (
     run,
 )
 from stoker.formats import safetensors as st
+from stoker.formats.index import INDEX, MAX_INDEX, check_index, weights_of_index
 from stoker.formats.need import MAX_TOTAL
 
 _T = TypeVar("_T")
@@ -52,12 +53,26 @@ def gguf_facts(*paths: Path) -> ModelFacts:
         raise ParseError(f"{paths[0]}: {error.message}", hint=error.hint) from error
 
 
-def directory_facts(folder: Path) -> ModelFacts:
-    """What the safetensors and the config.json of a directory are. Raises as `read_gguf`."""
-    headers = [read_safetensors(path) for path in sorted(folder.glob("*.safetensors"))]
-    config = folder / "config.json"
+def directory_facts(folder: Path, name: str) -> ModelFacts:
+    """What the safetensors and the config.json of a directory are. Raises as `read_gguf`.
+
+    Raises Incomplete when there is less of the model `name` than its index names.
+    """
+    headers = {path.name: read_safetensors(path) for path in sorted(folder.glob("*.safetensors"))}
+    config, index = folder / "config.json", folder / INDEX
+    if index.is_file():
+        check_index(name, weights_of_index(read_small(index, MAX_INDEX)), headers)
     shape = parse_hfconfig(config.read_bytes()) if config.is_file() else None
-    return facts_of_safetensors(headers, shape)
+    return facts_of_safetensors([*headers.values()], shape)
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """All of a file; of one with more than `most` bytes one too many. Raises StorageError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
 
 
 def check_file(path: Path, what: str = "file") -> os.stat_result:
