@@ -102,6 +102,9 @@ def test_an_engine_that_must_be_there(stoker_process: Run) -> None:
     assert "note: no engine has a build for --gpu vulkan" in vulkan.stderr
     wrong = stoker_process("restart-runner", "--gpu", "quantum")
     assert "gpu cannot be 'quantum'; it must be one of auto, none, cuda" in wrong.stderr
+    assert wrong.stdout == ""  # it still runs
+    assert stoker_process("reinstall-runner", "--port", "99999").stdout == ""
+    assert stoker_process("status").returncode == 0
     assert stoker_process("stop-runner", "--models").stdout.endswith("Stopped\n")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from stoker.base.config import VARIABLES
+from stoker.base.config import VARIABLES, load_config
 from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
 from stoker.base.remembered import KEYS, read_remembered, remembering
@@ -42,15 +42,24 @@ def own_endpoint() -> Endpoint:
 def start(told: Mapping[str, object]) -> None:
     """Start it, unless it runs. `told` holds those of `remembered.KEYS` that were given.
 
-    They are remembered. Raises Conflict when it runs with others, Unreachable when it does not
-    start; then nothing is remembered.
+    They are remembered. Raises InvalidSetting, Conflict when it runs with others, Unreachable when
+    it does not start; then nothing is remembered.
     """
     endpoint = own_endpoint()
+    _check(told)
     if endpoint.answers():
         _check_same(told)
         put(f"Already running at {for_programs(endpoint)}\n")
         return
     _begin(told, lambda: bring_up(_flags(told)))
+
+
+def restart(told: Mapping[str, object]) -> None:
+    """Stop it and start it. Raises as `start` does; for what it is told, before it is stopped."""
+    own_endpoint()
+    _check(told)
+    stop()
+    start(told)
 
 
 def stop() -> None:
@@ -83,6 +92,8 @@ def register(told: Mapping[str, object]) -> None:
     service = service_of(os.environ)
     if not service.answers:
         raise service.silent()
+    settings = {**_by_variables(os.environ), **told}
+    _check(settings)
     if endpoint.answers():
         stop()
 
@@ -93,7 +104,7 @@ def register(told: Mapping[str, object]) -> None:
             service.forget()
             raise
 
-    _begin({**_by_variables(os.environ), **told}, begin)
+    _begin(settings, begin)
     put(f"Registered as {service.manager.unit}\n")
     if advice := service.manager.advice:
         say(f"hint: {advice}")
@@ -107,6 +118,12 @@ def unregister() -> bool:
     service.forget()
     put(f"Removed {service.manager.unit}\n")
     return True
+
+
+def _check(told: Mapping[str, object]) -> None:
+    """Raises InvalidSetting for what the daemon would not start with."""
+    paths = paths_of()
+    load_config(paths.config, os.environ, told, remembered=paths.runner)
 
 
 def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:

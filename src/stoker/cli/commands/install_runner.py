@@ -103,9 +103,8 @@ def _run_daemon(options: Options) -> None:
     if options.service:
         background.register(_settings(options))
         return
-    if options.fresh:
-        background.stop()
-    background.start(_settings(options))
+    begin = background.restart if options.fresh else background.start
+    begin(_settings(options))
 
 
 def _settings(options: Options) -> dict[str, object]:

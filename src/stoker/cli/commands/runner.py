@@ -47,10 +47,10 @@ def run(options: Options, session: Session) -> int:
     if options.command == "stop-runner":
         _stop(options, session)
         return 0
-    if options.command == "restart-runner":
-        background.stop()
-    listen = told(host=options.host, port=options.port, gpu=options.gpu)
-    background.start(listen | tls_settings(options.tls, options.tls_cert, options.tls_key))
+    settings = told(host=options.host, port=options.port, gpu=options.gpu)
+    settings |= tls_settings(options.tls, options.tls_cert, options.tls_key)
+    begin = background.restart if options.command == "restart-runner" else background.start
+    begin(settings)
     client = session.client(start=False)
     if options.gpu in _MADE_FOR and not _has_build(client, options.gpu):
         say(f"note: no engine has a build for --gpu {options.gpu}; to make one:")
