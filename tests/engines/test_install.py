@@ -189,6 +189,18 @@ def test_percent(line: str, percent: int | None) -> None:
     ("lines", "reason"),
     [
         (["a", "x.cpp:3: error: boom", "make: *** Error 1"], "x.cpp:3: error: boom"),
+        (
+            [
+                "  fatal: not a git repository (or any of the parent directories): .git",
+                "  -- Warning: ccache not found",
+                "  CMake Error in ggml-cuda/CMakeLists.txt:",
+                '    CUDA_ARCHITECTURES is set to "native", but no GPU was detected.',
+                "  -- Generating done",
+                "  error: subprocess-exited-with-error",
+                "  ERROR: Failed building wheel for x",
+            ],
+            'CMake Error in ggml-cuda/CMakeLists.txt: CUDA_ARCHITECTURES is set to "native", but no GPU was detected.',
+        ),
         (["a", "b"], "a; b"),
         ([], ""),
     ],

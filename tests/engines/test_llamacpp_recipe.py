@@ -83,7 +83,7 @@ def test_cmake_and_ninja_come_from_the_registry() -> None:
 )
 def test_gpu_builds(gpu: str, tool: str, variable: str) -> None:
     tools = {**DEBIAN.tools, tool: f"/opt/kit/bin/{tool}"}
-    machine = replace(DEBIAN, tools=tools, vulkan_headers=True)
+    machine = replace(DEBIAN, tools=tools, vulkan_headers=True, nvidia=gpu == "cuda")
     made = recipe(gpu, machine)
     environment = step(made, "compiling llama.cpp").environment
     assert made.variant == gpu
@@ -115,6 +115,14 @@ def test_what_is_missing_is_asked_for(
     with pytest.raises(NotInstalled, match=lacking) as e:
         recipe(gpu, machine)
     assert e.value.hint == advice
+
+
+def test_cuda_is_compiled_for_the_gpu_that_is_there_or_for_one_that_is_named() -> None:
+    elsewhere = replace(DEBIAN, tools={**DEBIAN.tools, "nvcc": "/usr/bin/nvcc"})
+    with pytest.raises(NotInstalled, match="no driver is loaded here"):
+        recipe("cuda", elsewhere)
+    assert recipe("cuda", elsewhere, CUDAARCHS="90").variant == "cuda"
+    assert recipe("cuda", elsewhere, CMAKE_ARGS="-DCMAKE_CUDA_ARCHITECTURES=90").variant == "cuda"
 
 
 def test_vulkan_headers_are_looked_at_before_anything_is_compiled(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, final
 
@@ -28,6 +29,11 @@ _DROPPED: Final = frozenset({
 _PERCENT: Final = re.compile(r"^\s*\[ *(\d{1,3})%\] ")
 _OF: Final = re.compile(r"^\s*\[(\d+)/(\d+)\] ")
 _SAYS_WHY: Final = re.compile(r"\berror\b|ERROR|fatal|No space left|Killed|not found", re.ASCII)
+_NOISE: Final = re.compile(
+    r"[Ww]arning:|not a git repository|subprocess|Failed building wheel|with status 'error'"
+)
+"""Sounds so, and is not why: CMake asks git for a version, pip says that what it ran has failed."""
+_CMAKE_ERROR: Final = "CMake Error"
 _ANEW: Final = 40
 """Percent."""
 _QUOTED: Final = 4
@@ -157,8 +163,25 @@ def percent_of(line: str) -> int | None:
 
 def reason_in(lines: Sequence[str]) -> str:
     """The lines that say why a program failed: the first complaints, or its last words."""
-    complaints = [line.strip() for line in lines if _SAYS_WHY.search(line)]
+    complaints = [
+        _whole(lines[number:])
+        for number, line in enumerate(lines)
+        if (_SAYS_WHY.search(line) or _CMAKE_ERROR in line) and not _NOISE.search(line)
+    ]
     return "; ".join(complaints[:_QUOTED] or [line.strip() for line in lines[-_QUOTED:]])
+
+
+def _whole(lines: Sequence[str]) -> str:
+    """A complaint with the indented lines in which CMake says what it is about."""
+    first, *rest = lines[:_QUOTED]
+    if _CMAKE_ERROR not in first:
+        return first.strip()
+    more = takewhile(lambda line: _indent(line) > _indent(first), rest)
+    return " ".join(line.strip() for line in (first, *more))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _failed(recipe: Recipe, step: Step, code: int, lines: tuple[str, ...]) -> StokerError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from stoker.base.errors import InvalidSetting
+from stoker.base.errors import InvalidSetting, NotInstalled
 from stoker.engines.llamacpp_kits import GPUS, KITS, Kit, check_headers, check_tools
 from stoker.engines.llamacpp_program import NAME, REQUIREMENT, VERSION
 from stoker.engines.llamacpp_worker import WHEEL_VERSION
@@ -42,6 +42,8 @@ def llamacpp_recipe(
     """The steps of one build. Raises InvalidSetting, and NotInstalled when a tool is missing."""
     kit = KITS[_choose(gpu, machine)]
     check_tools(kit, machine)
+    if kit.variant == "cuda":
+        _check_cuda(machine, environ)
     if kit.variant == "vulkan" and "Vulkan_INCLUDE_DIR" not in environ.get("CMAKE_ARGS", ""):
         check_headers(kit, machine)
     key = f"{WHEEL_VERSION}-{kit.variant}"
@@ -109,6 +111,18 @@ def _choose(gpu: str, machine: Machine) -> str:
             hint="download a release of llama.cpp and set LLAMA_SERVER_PATH to it",
         )
     return gpu
+
+
+def _check_cuda(machine: Machine, environ: Mapping[str, str]) -> None:
+    """It is compiled for the GPU that is there, unless somebody names one. Raises NotInstalled."""
+    named = "CUDAARCHS" in environ or "CUDA_ARCHITECTURES" in environ.get("CMAKE_ARGS", "")
+    if not machine.nvidia and not named:
+        raise NotInstalled(
+            "--gpu cuda needs an NVIDIA GPU and its driver, and no driver is loaded here",
+            engine=NAME,
+            hint="nvidia-smi must list a GPU; to compile for one that is elsewhere, start the"
+            " service with its kind in CUDAARCHS, such as 90",
+        )
 
 
 def _fetch_tools(machine: Machine, pip: tuple[str, ...], made: Path) -> tuple[Step, ...]:
