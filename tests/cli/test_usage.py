@@ -109,6 +109,10 @@ def test_help_says_how_it_was_called(stoker: Stoker) -> None:
             "--quiet flag cannot be used with --openai flag or OpenAI backend\n",
         ),
         (
+            ["configure", "m", "--context-size", "-5"],
+            "--context-size is a number of tokens, or -1 for all of them, not -5\n",
+        ),
+        (
             ["configure", "m", "--gpu-memory-utilization", "2"],
             "--gpu-memory-utilization must be between 0.0 and 1.0, got 2.0\n",
         ),

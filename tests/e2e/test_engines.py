@@ -1,6 +1,7 @@
 """Two engines: which one runs what, and what is said when that cannot be."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -97,8 +98,23 @@ def test_vllm_settings_are_checked_when_configured(daemon: Daemon) -> None:
         "configure", "--hf_overrides", '{"max_model_len": 8192}', "test/noise-vllm"
     )  # fmt: skip
     assert good.returncode == 0, good.stderr
+    shown = daemon.cli("configure", "show", "test/noise-vllm").stdout
+    assert re.search(r"context-size +8192 +configure", shown)
+    assert '{"max_model_len":8192}' in shown
     bad = daemon.cli("configure", "test/noise-vllm", "--", "--trust-remote-code")
     assert bad.returncode == 1
     assert 'runtime flag "--trust-remote-code" is not allowed for backend "vllm"' in bad.stderr
     over = daemon.cli("configure", "--gpu-memory-utilization", "1.5", "test/noise-vllm")
     assert "between 0.0 and 1.0" in over.stderr
+    many = daemon.cli("configure", "--parallel", "3", "test/noise-vllm")
+    assert many.returncode == 0, many.stderr
+    small = daemon.cli("configure", "--kv-type", "q8_0", "test/noise-vllm")
+    assert "vLLM's is: -- --kv-cache-dtype fp8" in small.stderr
+    daemon.cli("configure", "test/noise-vllm")
+
+
+def test_settings_of_another_engine_are_refused(daemon: Daemon) -> None:
+    for setting in (["--hf_overrides", '{"a": 1}'], ["--gpu-memory-utilization", "0.5"]):
+        refused = daemon.cli("configure", "pilot", *setting)
+        assert refused.returncode == 1
+        assert "settings of vLLM, and this model runs with llama.cpp" in refused.stderr

@@ -48,3 +48,14 @@ def test_a_file_of_arguments_is_no_argument() -> None:
     for words in (("@flags",), ("--config", "flags.yaml"), ("--config=flags",)):
         with pytest.raises(InvalidSetting):
             vllm_flags(words)
+
+
+def test_words_of_llama_cpp_that_configure_uses() -> None:
+    assert vllm_flags(["--parallel", "3", "--kv-unified"]) == ("--max-num-seqs", "3")
+
+
+@pytest.mark.parametrize("value", ["x", "auto", "8 k", ""])
+def test_a_number_is_a_number(value: str) -> None:
+    with pytest.raises(InvalidSetting, match='"-tp" wants a number'):
+        vllm_flags(["-tp", value])
+    assert vllm_flags(["--max-model-len", "auto", "--max-model-len=8k"])

@@ -91,7 +91,8 @@ def _canonical(name: str, engine: str) -> str:
     if key not in TABLE and key not in RENAMED:
         raise InvalidSetting(
             f'runtime flag "{name}" is not allowed for backend "{engine}"',
-            hint="files, URLs, addresses and keys are Stoker's to set",
+            hint="either llama.cpp has no such flag, or it is about files, URLs, addresses or keys,"
+            " which are Stoker's to set",
         )
     return key
 

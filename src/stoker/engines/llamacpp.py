@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 
-from stoker.base.errors import NotInstalled, UnsupportedFormat
+from stoker.base.errors import InvalidSetting, NotInstalled, UnsupportedFormat
 from stoker.engines.builds import Builds
 from stoker.engines.environment import inherited
 from stoker.engines.flags import engine_flags
@@ -107,7 +107,13 @@ class LlamaCpp:
         return () if program.llama_server else program.argv
 
     def check_settings(self, settings: RunSettings) -> None:
-        """Refuse settings that `command` would refuse. Raises InvalidSetting."""
+        """Refuse settings that `command` would refuse, or not heed. Raises InvalidSetting."""
+        if settings.hf_overrides or settings.gpu_memory_utilization is not None:
+            raise InvalidSetting(
+                "hf_overrides and gpu-memory-utilization are settings of vLLM, and this model runs"
+                f" with {self.name}",
+                hint="for llama.cpp: --context-size, --kv-type, --gpu",
+            )
         check_sizes(settings)
         engine_flags(settings.runtime_flags, engine=self.name)
 

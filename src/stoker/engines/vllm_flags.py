@@ -44,6 +44,31 @@ _CODE: Final = frozenset({"auto_map", "trust_remote_code"})
 """Keys of config.json that make a loader run Python from the model's repository."""
 
 
+_NOT_OURS: Final = (
+    "either vLLM has no such flag, or it is about files, addresses, keys, plugins or remote code,"
+    " which are not for requests to set"
+)
+_HINTS: Final = dict.fromkeys(
+    ("--cache-type-k", "--cache-type-v"), "that is llama.cpp's; vLLM's is: -- --kv-cache-dtype fp8"
+) | dict.fromkeys(
+    ("--gpu-layers", "--n-gpu-layers", "-ngl"),
+    "that is llama.cpp's; all of vLLM is on GPUs, or nothing, as it was installed",
+)
+"""What `configure --kv-type` and `--gpu` become."""
+
+_RENAMED: Final = {"--parallel": "--max-num-seqs"}
+"""What `configure --parallel` becomes, besides `--kv-unified`, which is always so with vLLM."""
+_ALWAYS: Final = frozenset({"--kv-unified"})
+
+_COUNTS: Final = frozenset({
+    "--tensor-parallel-size", "-tp", "--pipeline-parallel-size", "-pp", "--data-parallel-size",
+    "-dp", "--max-num-batched-tokens", "--max-num-seqs", "--block-size", "--cpu-offload-gb",
+    "--seed", "--kv-cache-memory-bytes", "--gpu-memory-utilization", "--max-logprobs",
+    "--max-model-len", "--long-prefill-token-threshold",
+})  # fmt: skip
+_COUNT: Final = re.compile(r"-?\d*\.?\d+[kKmMgGtT]?")
+
+
 def vllm_flags(flags: Sequence[str]) -> tuple[str, ...]:
     """The arguments for these flags. Raises InvalidSetting with Docker Model Runner's wording."""
     arguments: list[str] = []
@@ -57,10 +82,13 @@ def vllm_flags(flags: Sequence[str]) -> tuple[str, ...]:
         name, equals, value = token.partition("=")
         # vLLM takes --max_model_len for --max-model-len; so must the check.
         key = name.replace("_", "-") if name.startswith("--") else name
+        key = _RENAMED.get(key, key)
+        if key in _ALWAYS:
+            continue
         if key not in ALLOWED:
             raise InvalidSetting(
                 f'runtime flag "{name}" is not allowed for backend "vllm"',
-                hint="files, addresses, keys, plugins and remote code are not for requests to set",
+                hint=_HINTS.get(key, _NOT_OURS),
             )
         arguments.append(key)
         if equals:
@@ -111,6 +139,9 @@ def _check_value(before: Sequence[str], value: str, token: str) -> None:
         raise InvalidSetting(
             f"invalid runtime flag \"{token}\": paths are not allowed (contains '/' or '\\\\')"
         )
+    wrong = before[-1] in _COUNTS and not _COUNT.fullmatch(value)
+    if wrong and (before[-1], value) != ("--max-model-len", "auto"):
+        raise InvalidSetting(f'runtime flag "{before[-1]}" wants a number, not "{value}"')
 
 
 def _check_keys(value: object) -> None:

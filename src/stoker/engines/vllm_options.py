@@ -90,6 +90,12 @@ def context_of(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> int 
     return min(model.context_size, DEFAULT_CONTEXT) if on_cpu else model.context_size
 
 
+def flagged_context(settings: RunSettings) -> int | None:
+    """Tokens that overrides or flags ask for; they win over the setting of that name."""
+    pairs = pairwise([*given_flags(settings), ""])
+    return next((_amount(value) for flag, value in [*pairs][::-1] if flag == _CONTEXT), None)
+
+
 def memory_arguments(settings: RunSettings, *, on_cpu: bool) -> list[str]:
     """How much vLLM may take. It takes nearly all there is when it is not told."""
     given = given_flags(settings)

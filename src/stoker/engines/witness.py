@@ -48,10 +48,12 @@ def account_of(engine: str, answers: list[bytes], *, unified: bool) -> dict[str,
         props = msgspec.json.decode(answers[0], type=_Props)
         slots = msgspec.json.decode(answers[1], type=list[_Slot])
         each = slots[0].n_ctx if slots else props.default_generation_settings.n_ctx
+        # Compiled from a package, it does not know its own number.
+        build = {} if props.build_info.startswith("b0-") else {"build": props.build_info}
         return {
             "context-size": each if unified else each * props.total_slots,
             "parallel": props.total_slots,
-            "build": props.build_info,
+            **build,
             "model": props.model_path,
         }
     card = msgspec.json.decode(answers[0], type=_Cards).data[0]

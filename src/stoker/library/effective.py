@@ -14,6 +14,8 @@ from stoker.engines.llamacpp_options import (
     set_by_flags,
 )
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
+from stoker.engines.vllm import NAME as VLLM
+from stoker.engines.vllm_options import flagged_context
 from stoker.planner.spec import DEFAULT_KEEP_ALIVE, FOREVER, Mode, ModelSpec, RunSettings
 from stoker.wire.config import Effective
 
@@ -78,6 +80,8 @@ def disagreements(said: Mapping[str, Any], settings: Mapping[str, Effective]) ->
 def _context(engine: str, model: ModelSpec, configured: RunSettings, run: RunSettings) -> Effective:
     if engine == LLAMACPP and "context" in set_by_flags(configured):
         return Effective(options_of(model, Mode.COMPLETION, run).context, "configure")
+    if engine == VLLM and (told := flagged_context(configured)):
+        return Effective(told, "configure")
     wanted, ours = run.context_size, configured.context_size
     if ours == ALL_CONTEXT:
         return Effective(wanted if wanted != ours else model.context_size, "configure")

@@ -181,6 +181,8 @@ def _text(name: str, value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -196,13 +198,22 @@ def settings(options: Options) -> Configure:
     return Configure(
         model=options.words[0],
         mode=options.mode,
-        context_size=options.context_size,
+        context_size=context_size(options.context_size),
         runtime_flags=[*_engine_flags(options), *options.rest],
         speculative=None if speculative == Speculative() else speculative,
         keep_alive=_keep_alive(options),
         vllm=None if vllm == VllmSettings() else vllm,
         llamacpp=LlamaCppSettings(-1 if options.think else 0) if thinks else None,
     )
+
+
+def context_size(value: int | None) -> int | None:
+    """Raises UsageError for what the API, as Docker Model Runner's, takes for 'not set'."""
+    if value is not None and value < -1:
+        raise UsageError(
+            f"--context-size is a number of tokens, or -1 for all of them, not {value}"
+        )
+    return value
 
 
 def _engine_flags(options: Options) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from stoker.base.units import binary_size
 from stoker.cli import parser as cli
+from stoker.cli.commands.configure import context_size
 from stoker.cli.errors import doing, printable
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
@@ -41,7 +42,7 @@ def run(options: Options, session: Session) -> int:
     with doing(f"Failed to plan {name}"):
         plan = session.client().plan(
             name,
-            context_size=options.context_size,
+            context_size=context_size(options.context_size),
             mode=options.mode,
             token=hub_token(name),
         )
