@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from stoker.cli import names
+from stoker.cli import typed
 from stoker.cli.commands import df, ps, status
 from stoker.cli.commands import list as listing
 from stoker.cli.output import age, short_id, table
@@ -102,7 +102,7 @@ def test_ids_and_ages() -> None:
     ],
 )
 def test_the_filter_of_list(tag: str, wanted: str, fits: bool) -> None:  # noqa: FBT001
-    assert names.fits(tag, wanted) is fits
+    assert typed.fits(tag, wanted) is fits
 
 
 def test_rows_are_sorted_by_name_then_tag() -> None:

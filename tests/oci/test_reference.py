@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.base.errors import InvalidReference
+from stoker.oci.defaults import display_name
 from stoker.oci.reference import (
     ModelId,
     Reference,
-    display_name,
     hub_repository,
     parse_name,
     parse_reference,

@@ -18,7 +18,7 @@ from stoker.gateway.answer import error_text
 from stoker.gateway.caller import require_model
 from stoker.library import Library, LocalModel
 from stoker.library.files import Role, files_of
-from stoker.oci.reference import display_name
+from stoker.oci.defaults import display_name
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import RunnerStatus, Scheduler
 from stoker.wire import ollama_models as wire

@@ -12,7 +12,8 @@ from stoker.distribution.artifact import Artifact, store_artifact
 from stoker.distribution.jobs import Job, Jobs, Notify
 from stoker.distribution.package import build
 from stoker.distribution.package_gguf import plan_gguf
-from stoker.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
+from stoker.oci.defaults import DEFAULT_REGISTRY
+from stoker.oci.reference import Reference, parse_reference
 from stoker.store import Store
 from stoker.wire.manage import Progress
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from stoker.access import Caller
 from stoker.base.errors import Forbidden
-from stoker.oci.reference import display_name
+from stoker.oci.defaults import display_name
 
 CALLER: Final = web.RequestKey("caller", Caller)
 """Set before any handler runs, see `api/admission`."""

@@ -20,7 +20,8 @@ from stoker.hub.wire import RepoFile, check_repository, check_revision
 from stoker.net.names import Names
 from stoker.net.retry import ONCE
 from stoker.net.transport import Transport
-from stoker.oci.reference import DEFAULT_TAG, Reference, hub_repository
+from stoker.oci.defaults import DEFAULT_TAG
+from stoker.oci.reference import Reference, hub_repository
 
 
 @final

@@ -9,8 +9,8 @@ import msgspec
 from stoker.base.errors import CorruptStore, InvalidSetting
 from stoker.library.kept import write_kept
 from stoker.library.local import LocalModel
+from stoker.oci.defaults import display_name
 from stoker.oci.digest import Digest
-from stoker.oci.reference import display_name
 from stoker.planner.spec import Format
 
 _NAMED: Final = re.compile(r"sha256:[0-9a-f]{12,64}")

@@ -13,7 +13,7 @@ from stoker.library.files import (
     unpacked_files,
 )
 from stoker.library.local import LocalModel
-from stoker.oci.reference import display_name
+from stoker.oci.defaults import display_name
 from stoker.planner.spec import Format, ModelSpec
 from stoker.store import Store
 

@@ -19,15 +19,14 @@ from stoker.library.consents import Consents
 from stoker.library.files import files_of, format_of
 from stoker.library.laying_out import lay_out
 from stoker.library.local import LocalModel
+from stoker.oci.defaults import DEFAULT_REGISTRY, display_name
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest, short_id
 from stoker.oci.manifest import Manifest
 from stoker.oci.modelconfig import ModelConfig, parse_config
 from stoker.oci.reference import (
-    DEFAULT_REGISTRY,
     ModelId,
     Reference,
-    display_name,
     parse_name,
     parse_reference,
 )

@@ -15,10 +15,11 @@ from stoker.formats.safetensorsfacts import facts_of_safetensors
 from stoker.hub import HubClient
 from stoker.library.files import ModelFile, Role, files_of, format_of
 from stoker.oci.content import Source
+from stoker.oci.defaults import DEFAULT_REGISTRY
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import Manifest, parse_manifest
 from stoker.oci.modelconfig import check_config_type
-from stoker.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
+from stoker.oci.reference import Reference, parse_reference
 from stoker.planner.spec import Format, ModelSpec
 from stoker.registry.client import RegistryClient
 from stoker.store import Store

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from stoker.base.errors import InvalidReference
+from stoker.oci.defaults import DEFAULT_NAMESPACE, DEFAULT_REGISTRY, DEFAULT_TAG
 from stoker.oci.digest import Digest
 
-DEFAULT_REGISTRY: Final = "docker.io"
-DEFAULT_NAMESPACE: Final = "ai"
-DEFAULT_TAG: Final = "latest"
 HUB_REGISTRY: Final = "huggingface.co"
 
 # "A name is limited to 255 characters" (distribution reference grammar); with tag and digest
@@ -172,16 +170,6 @@ def _invalid(text: str, why: str) -> InvalidReference:
         f"invalid model reference {_quote(text)}: {why}",
         hint="write it like smollm2, myorg/model:Q4_K_M or registry.example.com/team/model:tag",
     )
-
-
-def display_name(canonical: str, *, default_registry: str = DEFAULT_REGISTRY) -> str:
-    """The short form shown in tables: without default registry, `ai/` and `:latest`."""
-    short = canonical
-    for prefix in ("index.docker.io/", f"{default_registry}/"):
-        if short.startswith(prefix):
-            short = short.removeprefix(prefix)
-            break
-    return short.removeprefix(f"{DEFAULT_NAMESPACE}/").removesuffix(f":{DEFAULT_TAG}")
 
 
 def hub_repository(text: str) -> str:

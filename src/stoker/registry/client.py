@@ -8,7 +8,8 @@ from yarl import URL
 
 from stoker.net.names import Names
 from stoker.net.transport import Transport
-from stoker.oci.reference import DEFAULT_REGISTRY, Reference
+from stoker.oci.defaults import DEFAULT_REGISTRY
+from stoker.oci.reference import Reference
 from stoker.registry.catalogue import Catalogue, FoundRepository
 from stoker.registry.credentials import BearerFor, Credentials, DockerCredentials, Secret
 from stoker.registry.endpoint import Endpoint, Identity

@@ -11,7 +11,7 @@ from stoker.net.options import NetOptions, net_options_of
 from stoker.net.reach import Reach, literal_of, reach_of
 from stoker.net.service import Service
 from stoker.net.tls import certificate_directories
-from stoker.oci.reference import DEFAULT_REGISTRY
+from stoker.oci.defaults import DEFAULT_REGISTRY
 from stoker.registry.place import HUB_API_HOST
 
 CATALOGUE: Final = "https://hub.docker.com"

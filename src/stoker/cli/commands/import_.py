@@ -9,9 +9,10 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, printable, say
 from stoker.cli.local import open_local
 from stoker.cli.meter import meter
-from stoker.cli.names import shown, target
+from stoker.cli.names import shown
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
+from stoker.cli.typed import target
 from stoker.distribution.artifact import store_artifact
 from stoker.distribution.found import Found, Unusable
 from stoker.distribution.importing import find_models

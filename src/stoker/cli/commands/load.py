@@ -13,9 +13,10 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.local import local_root
 from stoker.cli.meter import Meter, meter
-from stoker.cli.names import shown, target
+from stoker.cli.names import shown
 from stoker.cli.output import put, short_id
 from stoker.cli.session import Session
+from stoker.cli.typed import target
 from stoker.distribution.loading import Loaded, load
 from stoker.oci.reference import Reference
 from stoker.store import Store

@@ -11,11 +11,12 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, printable, say
 from stoker.cli.local import local_root
 from stoker.cli.meter import meter
-from stoker.cli.names import shown, target
+from stoker.cli.names import shown
 from stoker.cli.output import put, put_json, short_id
 from stoker.cli.packing import Delivery, deliver
 from stoker.cli.quantizing import quantized
 from stoker.cli.session import Session
+from stoker.cli.typed import target
 from stoker.cli.variants import quantized_variant, variant
 from stoker.distribution.artifact import Artifact
 from stoker.distribution.layers import created_of

@@ -12,8 +12,9 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.local import local_root
 from stoker.cli.meter import meter
-from stoker.cli.names import default_registry, target
+from stoker.cli.names import default_registry
 from stoker.cli.session import Session
+from stoker.cli.typed import target
 from stoker.distribution.archive import Saved, archive_chunks, archive_size, layout_parts
 from stoker.library import Library, LocalModel
 from stoker.oci.digest import Digest

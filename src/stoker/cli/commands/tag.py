@@ -3,9 +3,9 @@
 from stoker.base.errors import InvalidReference
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
-from stoker.cli.names import target
 from stoker.cli.output import put
 from stoker.cli.session import Session
+from stoker.cli.typed import target
 
 
 class Options(cli.Options):
