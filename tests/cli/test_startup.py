@@ -49,6 +49,9 @@ def test_list_loads_the_client_and_no_more(daemon: Stub) -> None:
     assert modules & heavy == set()
     commands = {name for name in modules if name.startswith("stoker.cli.commands.")}
     assert commands == {"stoker.cli.commands.list"}
+    calls = {name for name in modules if name.startswith("stoker.client.calls.")}
+    assert calls == {"stoker.client.calls.names", "stoker.client.calls.store"}
+    assert modules & {"hashlib", "shutil", "stoker.client.chat", "stoker.oci.reference"} == set()
 
 
 @pytest.mark.parametrize("argv", [["ps"], ["status"], ["run", "smollm2", "hi"], ["pull", "x"]])

@@ -68,7 +68,7 @@ def _long_duration(days: int) -> str:
 
 
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_GO_DURATION = r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)"
 
 
 def parse_duration(text: str) -> float:
@@ -83,7 +83,7 @@ def parse_duration(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", body):
         value = float(body)
     else:
-        parts = _GO_DURATION.findall(body)
+        parts = re.findall(_GO_DURATION, body)
         if not parts or "".join(number + unit for number, unit in parts) != body:
             raise InvalidSetting(
                 f"invalid duration {text!r}",

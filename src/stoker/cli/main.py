@@ -3,6 +3,7 @@
 `stoker --help` imports no argparse, no http.client and no msgspec: it has 60 ms for everything.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -65,10 +66,14 @@ def _dispatch(argv: list[str], program: str) -> int:
 
 def run_command(command: Command, argv: Sequence[str], program: str) -> int:
     """Import the command's module, read its flags and run it."""
+    # Imports leave no garbage; looking for it meanwhile and at the end took 8 of 110 ms.
+    gc.disable()
     from stoker.cli.parser import Options, Parser  # noqa: PLC0415
     from stoker.cli.session import Session  # noqa: PLC0415
 
     module = import_module(f"stoker.cli.commands.{command.module}")
+    gc.freeze()
+    gc.enable()
     parser = Parser(command, program)
     module.arguments(parser)
     options: Options = parser.read(argv[1:], module.Options())

@@ -22,8 +22,8 @@ class Options(argparse.Namespace):
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 # Go's flags take a value for a switch too, and people paste such lines.
-_BAD_NUMBER: Final = re.compile(r"argument (\S+): invalid int value: (.*)")
-_SWITCH_VALUE: Final = re.compile(r"(--[a-z-]+)=(true|false)", re.IGNORECASE)
+_BAD_NUMBER: Final = r"argument (\S+): invalid int value: (.*)"
+_SWITCH_VALUE: Final = r"(--[a-z-]+)=(true|false)"
 
 
 class Flag(NamedTuple):
@@ -42,7 +42,10 @@ class Parser(argparse.ArgumentParser):
         self.command = command
         self.program = program
         self.flags: list[Flag] = []
-        super().__init__(prog=f"{program} {command.name}", allow_abbrev=False, add_help=False)
+        super().__init__(
+            prog=f"{program} {command.name}", allow_abbrev=False, add_help=False,
+            formatter_class=_formatter,
+        )  # fmt: skip
         self.add_argument("-h", "--help", action="help")
         self.add_argument("--debug", action="store_true")
 
@@ -112,7 +115,7 @@ class Parser(argparse.ArgumentParser):
         switches = {name for flag in self.flags if not flag.value for name in flag.names}
         words: list[str] = []
         for word in argv:
-            match = _SWITCH_VALUE.fullmatch(word)
+            match = re.fullmatch(_SWITCH_VALUE, word, re.IGNORECASE) if "=" in word else None
             if match is None or match[1] not in switches:
                 words.append(word)
             elif match[2].lower() == "true":
@@ -146,8 +149,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it does not like something."""
-        message = _BAD_NUMBER.sub(r"\1 needs a whole number, not \2", message)
+        message = re.sub(_BAD_NUMBER, r"\1 needs a whole number, not \2", message)
         raise UsageError(message, hint=f"see '{self.prog} --help'")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Only checks flags; told no width, it would import 2 ms of modules to ask the terminal."""
+    return argparse.HelpFormatter(prog, width=80)
 
 
 def _spelled(flag: Flag) -> str:

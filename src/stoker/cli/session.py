@@ -1,15 +1,14 @@
 """What a command knows besides its own flags: the program's name and the way to the daemon."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stoker.cli.errors import say
 from stoker.client.client import Client
 from stoker.client.endpoint import endpoint_of
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """`program` is what the user typed to get here: `stoker` or `docker model`."""
 
     program: str

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import Parameter, signature
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, final, get_args
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,3 +23,22 @@ def method_of(make: Callable[..., object], method: F, *, many: Any = None) -> F:
         return_annotation=many[answer] if many else answer,
     )
     return method
+
+
+def late(make: Callable[[], F]) -> F:
+    """A method that `make` makes when it is first looked up; from then on it is an ordinary one."""
+    return cast("F", _Late(make))
+
+
+@final
+class _Late:
+    def __init__(self, make: Callable[[], Callable[..., Any]]) -> None:
+        self._make = make
+        self._name = ""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        setattr(owner, self._name, self._make())
+        return getattr(owner if instance is None else instance, self._name)

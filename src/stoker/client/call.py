@@ -4,14 +4,13 @@ A `Call` has one answer; a `Feed` has many, which are worth having one by one as
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar, final
+from types import MappingProxyType
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar, final
 
 import msgspec
 
 from stoker.base.errors import DaemonError, ParseError
 from stoker.wire.manage import Progress
-from stoker.wire.sse import Event, SseDecoder
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -25,8 +24,7 @@ MAX_LINE: Final = 16 * 1024 * 1024
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is sent. A body in pieces is sent as they come.
 
     `timeout` (seconds) bounds each wait for bytes; None waits as long as the connection stands,
@@ -35,9 +33,9 @@ class Request:
 
     method: str
     route: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = MappingProxyType({})
     body: bytes | Iterable[bytes] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     timeout: float | None = None
 
 
@@ -50,8 +48,7 @@ class Decoder(Protocol[T_co]):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """A request with one answer. `read` gets the whole body and the daemon's name for errors."""
 
     request: Request
@@ -59,8 +56,7 @@ class Call(Generic[T]):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Feed(Generic[T]):
+class Feed(NamedTuple, Generic[T]):
     """A request with many answers. `decoder` gets the daemon's name for errors."""
 
     request: Request
@@ -186,30 +182,3 @@ def last_record(body: bytes, origin: str) -> None:
     records = Records(origin)
     for _ in (*records.feed(body), *records.end()):
         pass
-
-
-@final
-class Events(Generic[T]):
-    """The data of server-sent events of some names, as values of one type."""
-
-    def __init__(self, origin: str, kind: type[T], names: frozenset[str]) -> None:
-        self._origin = origin
-        self._read = json_of(kind)
-        self._names = names
-        self._events = SseDecoder()
-
-    def feed(self, data: bytes) -> Iterator[T]:
-        yield from self._wanted(self._events.feed(data))
-
-    def end(self) -> Iterator[T]:
-        yield from self._wanted(self._events.flush())
-
-    def _wanted(self, events: Iterable[Event]) -> Iterator[T]:
-        for event in events:
-            if event.name in self._names:
-                yield self._read(event.data, self._origin)
-
-
-def events_of(kind: type[T], *names: str) -> Callable[[str], Decoder[T]]:
-    """A decoder of these events, for `Feed`."""
-    return lambda origin: Events(origin, kind, frozenset(names))

@@ -5,43 +5,60 @@ What is sent and how answers are read is in `client/calls`; here they meet a tra
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Concatenate, ParamSpec, TypeVar, final
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, final
 
-from stoker.client.binding import method_of
+from stoker.client import calls
+from stoker.client.binding import late, method_of
 from stoker.client.call import Call, Feed
-from stoker.client.calls import decisions, runners, store
-from stoker.client.chat import Answer, ChatMessage, chat_request
 from stoker.client.endpoint import Endpoint, endpoint_for
 from stoker.client.transport import USER_AGENT, Transport
+
+if TYPE_CHECKING:
+    from stoker.client.chat import Answer, ChatMessage
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _one(make: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
+# The calls are looked up late: `stoker list` needs one of forty, and 100 ms for everything.
+
+
+def _one(look_up: Callable[[], Callable[P, Call[T]]]) -> "Callable[Concatenate[Client, P], T]":
     """A method that returns the answer of that call."""
 
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call = make(*args, **kwargs)
-        return call.read(self.http.read(call.request), str(self.endpoint))
+    def bound() -> "Callable[Concatenate[Client, P], T]":
+        make = look_up()
 
-    return method_of(make, method)
+        def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+            call = make(*args, **kwargs)
+            return call.read(self.http.read(call.request), str(self.endpoint))
+
+        return method_of(make, method)
+
+    return late(bound)
 
 
 def _many(
-    make: Callable[P, Feed[T]],
+    look_up: Callable[[], Callable[P, Feed[T]]],
 ) -> "Callable[Concatenate[Client, P], Generator[T, None, None]]":
     """A method that yields the answers of that feed as they come."""
 
-    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
-        feed = make(*args, **kwargs)
-        decoder = feed.decoder(str(self.endpoint))
-        with self.http.open(feed.request) as stream:
-            for data in stream.chunks():
-                yield from decoder.feed(data)
-            yield from decoder.end()
+    def bound() -> "Callable[Concatenate[Client, P], Generator[T, None, None]]":
+        make = look_up()
 
-    return method_of(make, method, many=Generator[T, None, None])
+        def method(
+            self: "Client", /, *args: P.args, **kwargs: P.kwargs
+        ) -> Generator[T, None, None]:
+            feed = make(*args, **kwargs)
+            decoder = feed.decoder(str(self.endpoint))
+            with self.http.open(feed.request) as stream:
+                for data in stream.chunks():
+                    yield from decoder.feed(data)
+                yield from decoder.end()
+
+        return method_of(make, method, many=Generator[T, None, None])
+
+    return late(bound)
 
 
 @final
@@ -60,61 +77,63 @@ class Client:
         self.endpoint = endpoint_for(endpoint)
         self.http = Transport(self.endpoint, user_agent)
 
-    models = _one(store.models)
-    models_openai = _one(store.models_openai)
-    inspect = _one(store.inspect)
-    inspect_openai = _one(store.inspect_openai)
-    search = _one(store.search)
-    pull = _many(store.pull)
-    push = _many(store.push)
-    tag = _one(store.tag)
-    remove = _one(store.remove)
-    load = _one(store.load)
-    export = _many(store.export)
-    repackage = _one(store.repackage)
-    purge = _one(store.purge)
-    trust_code = _one(store.trust_code)
-    distrust_code = _one(store.distrust_code)
+    models = _one(lambda: calls.store.models)
+    models_openai = _one(lambda: calls.store.models_openai)
+    inspect = _one(lambda: calls.store.inspect)
+    inspect_openai = _one(lambda: calls.store.inspect_openai)
+    search = _one(lambda: calls.store.search)
+    pull = _many(lambda: calls.store.pull)
+    push = _many(lambda: calls.store.push)
+    tag = _one(lambda: calls.store.tag)
+    remove = _one(lambda: calls.store.remove)
+    load = _one(lambda: calls.store.load)
+    export = _many(lambda: calls.store.export)
+    repackage = _one(lambda: calls.store.repackage)
+    purge = _one(lambda: calls.store.purge)
+    trust_code = _one(lambda: calls.store.trust_code)
+    distrust_code = _one(lambda: calls.store.distrust_code)
 
-    ps = _one(runners.ps)
-    df = _one(runners.df)
-    status = _one(runners.status)
-    version = _one(runners.version)
-    config = _one(runners.config)
-    preload = _one(runners.preload)
-    unload = _one(runners.unload)
-    configure = _one(runners.configure)
-    configurations = _one(runners.configurations)
-    effective = _one(runners.effective)
-    requests = _one(runners.requests)
-    follow_requests = _many(runners.follow_requests)
-    logs = _many(runners.logs)
-    builds = _one(runners.builds)
-    install = _many(runners.install)
-    cancel_install = _one(runners.cancel_install)
-    uninstall = _one(runners.uninstall)
+    ps = _one(lambda: calls.runners.ps)
+    df = _one(lambda: calls.runners.df)
+    status = _one(lambda: calls.runners.status)
+    version = _one(lambda: calls.runners.version)
+    config = _one(lambda: calls.runners.config)
+    preload = _one(lambda: calls.runners.preload)
+    unload = _one(lambda: calls.runners.unload)
+    configure = _one(lambda: calls.runners.configure)
+    configurations = _one(lambda: calls.runners.configurations)
+    effective = _one(lambda: calls.runners.effective)
+    requests = _one(lambda: calls.runners.requests)
+    follow_requests = _many(lambda: calls.runners.follow_requests)
+    logs = _many(lambda: calls.runners.logs)
+    builds = _one(lambda: calls.runners.builds)
+    install = _many(lambda: calls.runners.install)
+    cancel_install = _one(lambda: calls.runners.cancel_install)
+    uninstall = _one(lambda: calls.runners.uninstall)
 
-    plan = _one(decisions.plan)
-    recommend = _one(decisions.recommend)
-    why = _one(decisions.why)
-    doctor = _one(decisions.doctor)
+    plan = _one(lambda: calls.decisions.plan)
+    recommend = _one(lambda: calls.decisions.recommend)
+    why = _one(lambda: calls.decisions.why)
+    doctor = _one(lambda: calls.decisions.doctor)
 
     @contextmanager
     def chat(
         self,
         model: str,
-        messages: Sequence[ChatMessage],
+        messages: "Sequence[ChatMessage]",
         *,
         backend: str = "",
         prefix: str | None = None,
         max_tokens: int | None = None,
         silence: float | None = None,
-    ) -> Iterator[Answer]:
+    ) -> "Iterator[Answer]":
         """A streamed answer; leaving the block early cancels it in the engine too.
 
         `prefix` is what comes before `/chat/completions` on servers that are not Stoker;
         `silence` (seconds) bounds each wait for a piece of the answer, a load included.
         """
+        from stoker.client.chat import Answer, chat_request  # noqa: PLC0415  # late as above
+
         request = chat_request(
             model,
             messages,

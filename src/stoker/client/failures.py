@@ -3,10 +3,11 @@
 `Unreachable`: no connection, or it broke. `DaemonError`: the daemon said no.
 """
 
-import json
 from collections.abc import Callable
 from http.client import responses
 from typing import Any, Final
+
+import msgspec
 
 from stoker.base.errors import DaemonError, Unreachable
 from stoker.client.endpoint import Endpoint
@@ -37,8 +38,8 @@ def refusal(
 def unwrap_error(text: str) -> tuple[str, str]:
     """Message and code out of an OpenAI or Ollama error envelope, or out of plain text."""
     try:
-        value: Any = json.loads(text)
-    except ValueError:
+        value: Any = msgspec.json.decode(text)
+    except msgspec.DecodeError:
         return text.strip(), ""
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, str):

@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, final
 from urllib.parse import urlencode
 
@@ -65,12 +64,12 @@ class Stream:
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class Transport:
     """Requests to one endpoint. Stateless: nothing to close."""
 
-    endpoint: Endpoint
-    user_agent: str = USER_AGENT
+    def __init__(self, endpoint: Endpoint, user_agent: str = USER_AGENT) -> None:
+        self.endpoint = endpoint
+        self.user_agent = user_agent
 
     def read(self, request: Request) -> bytes:
         """The whole body of a successful answer. Raises DaemonError, Unreachable, ParseError."""

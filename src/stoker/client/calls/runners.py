@@ -11,7 +11,6 @@ from stoker.client.call import (
     Records,
     Request,
     ask,
-    events_of,
     get,
     given,
     json_of,
@@ -19,6 +18,7 @@ from stoker.client.call import (
 )
 from stoker.client.calls.names import engine_route
 from stoker.client.chat import ChatRequest
+from stoker.client.events import events_of
 from stoker.wire.config import Effective, EffectiveModel
 from stoker.wire.manage import (
     Configure,
