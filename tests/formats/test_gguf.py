@@ -9,7 +9,8 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
 
 from stoker.base.errors import ParseError
-from stoker.formats.gguf import KEPT_NUMBERS, KEPT_STRINGS, Array, GgufHeader, LongText, ValueType
+from stoker.formats.gguf import GgufHeader
+from stoker.formats.ggufvalues import KEPT_NUMBERS, KEPT_STRINGS, Array, LongText, ValueType
 from stoker.formats.quant import TENSOR_TYPES
 from tests.formats.files import parse, report, small_llama, write_gguf
 

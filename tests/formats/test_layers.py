@@ -6,7 +6,8 @@ import pytest
 
 from stoker.base.errors import ParseError
 from stoker.formats.facts import Kind, Mixer, Pooling
-from stoker.formats.gguf import Array, GgufHeader, Tensor, ValueType
+from stoker.formats.gguf import GgufHeader, Tensor
+from stoker.formats.ggufvalues import Array, ValueType
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.ggufkeys import Keys
 from stoker.formats.layers import layer_facts, sliding_layers, window_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from stoker.formats.gguf import Array, LongText, Value
+from stoker.formats.ggufvalues import Array, LongText, Value
 
 MAX_SHOWN_ITEMS: Final = 50
 """Docker Model Runner leaves longer arrays out of an artifact's config, and so do we."""

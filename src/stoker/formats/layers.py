@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from stoker.formats.facts import Gate, LatentFacts, LayerFacts, Mixer, RecurrentFacts
-from stoker.formats.gguf import Array
 from stoker.formats.ggufkeys import Keys
+from stoker.formats.ggufvalues import Array
 
 MAX_LAYERS: Final = 512
 """LLAMA_MAX_LAYERS: the engine refuses more."""
