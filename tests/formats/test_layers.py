@@ -7,9 +7,9 @@ import pytest
 from stoker.base.errors import ParseError
 from stoker.formats.facts import Kind, Mixer, Pooling
 from stoker.formats.gguf import GgufHeader, Tensor
-from stoker.formats.ggufvalues import Array, ValueType
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.ggufkeys import Keys
+from stoker.formats.ggufvalues import Array, ValueType
 from stoker.formats.layers import layer_facts, sliding_layers, window_of
 from stoker.formats.quant import TENSOR_TYPES
 
@@ -211,3 +211,19 @@ def test_wrong_sets_of_shards_are_refused() -> None:
         facts_of_gguf(header(**one, split__no=1))
     with pytest.raises(ParseError, match="architecture"):
         facts_of_gguf(header())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("block_count", 513),
+        ("context_length", (1 << 32) - 1),
+        ("embedding_length", 1 << 31),
+        ("rope.freq_base", float("nan")),
+        ("rope.scaling.factor", float("inf")),
+    ],
+)
+def test_numbers_that_engines_crash_on_or_do_not_notice_are_refused(key: str, value: float) -> None:
+    with pytest.raises(ParseError, match=f"gguf: x.{key} is ") as refused:
+        facts_of_gguf(header(**{"general.architecture": "x", f"x.{key}": value}))
+    assert "damaged" in (refused.value.hint or "")

@@ -1,15 +1,18 @@
 """GGUF header → ModelFacts."""
 
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stoker.base.errors import ParseError
 from stoker.formats.facts import Kind, ModelFacts, Pooling
 from stoker.formats.gguf import GgufHeader, Tensor
 from stoker.formats.ggufkeys import MAX_NUMBER, Keys, metadata_strings
+from stoker.formats.ggufvalues import Value
 from stoker.formats.layers import (
+    MAX_LAYERS,
     NO_CACHE,
     RESIDUAL_FIRST,
     UNKNOWN_CACHE,
@@ -27,17 +30,27 @@ _HEAD: Final = "output.weight"
 _EMBEDDING: Final = "token_embd.weight"
 _INPUT: Final = ("token_embd", "per_layer_token_embd", "token_types", "position_embd")
 
+_MOST: Final = {
+    "block_count": MAX_LAYERS,
+    "context_length": MAX_NUMBER,
+    "embedding_length": MAX_NUMBER,
+    "attention.head_count": MAX_NUMBER,
+}
+_DAMAGED: Final = "the file is damaged, or was made to do harm; fetch it again or elsewhere"
+
 _POOLINGS = (Pooling.NONE, Pooling.MEAN, Pooling.CLS, Pooling.LAST, Pooling.RANK)
 
 
 def facts_of_gguf(first: GgufHeader, *rest: GgufHeader) -> ModelFacts:
     """Facts of a model, from the headers of all its shards, the first one first.
 
-    Raises ParseError for a header without an architecture or with shards missing.
+    Raises ParseError for a header without an architecture, with shards missing, or with numbers
+    that no model has and an engine would crash on, or not notice.
     """
     keys = Keys(first.metadata)
     if not keys.architecture:
         raise ParseError("gguf: general.architecture is missing", hint="not a model file")
+    _check_numbers(first.metadata, keys)
     shards = (first, *rest)
     _check_shards(keys, len(shards))
     table = _Table(shards)
@@ -133,6 +146,17 @@ class _Table:
             )
             for number, shapes in self._shapes.items()
         }
+
+
+def _check_numbers(metadata: Mapping[str, Value], keys: Keys) -> None:
+    for name, most in _MOST.items():
+        key = keys.own(name)
+        value = metadata.get(key)
+        if isinstance(value, int) and value > most:
+            raise ParseError(f"gguf: {key} is {value}, more than any model's", hint=_DAMAGED)
+    for key, value in metadata.items():
+        if isinstance(value, float) and not math.isfinite(value) and key.startswith(keys.own("")):
+            raise ParseError(f"gguf: {key} is {value}", hint=_DAMAGED)
 
 
 def _check_shards(keys: Keys, given: int) -> None:
