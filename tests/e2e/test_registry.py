@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.components.daemon import Daemon
+from tests.components.http import ask
 from tests.components.oci_registry import RunningRegistry, oci_registry
 
 
@@ -29,6 +30,23 @@ def test_push_remove_pull_run(daemon: Daemon, registry: RunningRegistry) -> None
     assert pulled.returncode == 0, pulled.stderr
     assert json.loads(daemon.cli("inspect", name).stdout)["id"] == before
     assert daemon.cli("run", name, "hello").stdout.strip()
+
+
+def test_a_model_is_inspected_where_it_lies(daemon: Daemon, registry: RunningRegistry) -> None:
+    name = f"localhost:{registry.port}/me/far:away"
+    daemon.cli("tag", "pilot", name)
+    assert daemon.cli("push", name).returncode == 0
+    here = json.loads(daemon.cli("inspect", name).stdout)
+    daemon.cli("rm", name)
+    assert daemon.cli("inspect", name).returncode == 1
+    there = json.loads(daemon.cli("inspect", "--remote", name).stdout)
+    assert there == {k: v for k, v in here.items() if k != "tags"}
+    assert here["id"] in daemon.cli("show", "--remote", name).stdout
+    none = ask(daemon, "GET", f"/models/localhost:{registry.port}/me/none?remote=true")
+    assert (none.status, none.headers["Stoker-Error"]) == (404, "model_not_found")
+    assert none.body.startswith(b"error while getting remote model: ")
+    bundled = daemon.cli("inspect", "--remote", "pilot")
+    assert "comes along with Stoker" in bundled.stderr
 
 
 def test_a_model_that_is_not_there(daemon: Daemon, registry: RunningRegistry) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
+from stoker.api.admission import require_manager
 from stoker.api.audit import ASKED
 from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
@@ -18,9 +19,11 @@ from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
 from stoker.gateway.caller import require_model
 from stoker.library import Library
+from stoker.library.remote import RemoteModels
 from stoker.oci.reference import parse_reference
 from stoker.planner.spec import Mode
 from stoker.wire import manage
+from stoker.wire.plan import HUB_TOKEN_HEADER
 
 _T = TypeVar("_T")
 
@@ -31,8 +34,11 @@ _MAX_BODY = 1024 * 1024
 class ModelRoutes:
     """The `/models` tree."""
 
-    def __init__(self, library: Library, puller: Puller, pusher: Pusher) -> None:
+    def __init__(
+        self, library: Library, puller: Puller, pusher: Pusher, remote: RemoteModels
+    ) -> None:
         self._library = library
+        self._remote = remote
         self._puller = puller
         self._pusher = pusher
 
@@ -53,9 +59,20 @@ class ModelRoutes:
 
     @open_to(Scope.MODELS)
     async def inspect(self, request: web.Request) -> web.StreamResponse:
+        """One model of the store; with `?remote=true` that of its registry, without pulling it."""
         name = request.match_info["name"]
+        if boolean(request.query.get("remote")):
+            require_manager(request)
+            return await self._inspect_remote(request, name)
         require_model(request, self._library, name)
         return json_response(native(self._library.find(name)))
+
+    async def _inspect_remote(self, request: web.Request, name: str) -> web.StreamResponse:
+        token = request.headers.get(HUB_TOKEN_HEADER) or None
+        try:
+            return json_response(native(await self._remote.inspect(name, token=token)))
+        except StokerError as error:
+            return text_response(error, prefix="error while getting remote model: ")
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         """Pull. The transfer belongs to the daemon: it goes on when this client leaves."""

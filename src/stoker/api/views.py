@@ -10,6 +10,7 @@ from aiohttp import web
 from stoker.base.units import go_duration
 from stoker.gateway.caller import CALLER
 from stoker.library import Deleted, LocalModel, Removal
+from stoker.library.remote import RemoteModel
 from stoker.oci.modelconfig import config_wire
 from stoker.planner.spec import DEFAULT_KEEP_ALIVE
 from stoker.scheduler import RunnerState, RunnerStatus
@@ -30,11 +31,11 @@ def visible(request: web.Request, models: Iterable[LocalModel]) -> Iterator[Loca
     return (model for model in models if caller.may_use(model.names))
 
 
-def native(model: LocalModel) -> manage.Model:
-    """A model as `/models` shows it."""
+def native(model: LocalModel | RemoteModel) -> manage.Model:
+    """A model as `/models` shows it. Names are what it has here."""
     return manage.Model(
-        id=model.id,
-        tags=list(model.names),
+        id=model.descriptor.digest,
+        tags=list(model.names) if isinstance(model, LocalModel) else [],
         created=model.config.created_at,
         config=config_wire(model.config),
         size=model.manifest.size,

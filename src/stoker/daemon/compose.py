@@ -132,6 +132,13 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Fetcher(store, registries, hub),
                 default_registry=config.default_registry,
             )
+            remote = RemoteModels(
+                store,
+                registries,
+                hub,
+                bundled=bundled_file,
+                default_registry=config.default_registry,
+            )
             admission = Admission(
                 ring, required=config.require_keys, loopback=is_loopback(config.host)
             )
@@ -142,7 +149,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 Limits(config.max_body, config.body_timeout, config.body_rate, config.max_bodies),
                 TransferRoutes(store, library),
                 ConsentRoutes(consents, library, store, scheduler),
-                ModelRoutes(library, puller, Pusher(store, jobs, registries)),
+                ModelRoutes(library, puller, Pusher(store, jobs, registries), remote),
                 SearchRoutes(Searcher(registries, hub, default_registry=config.default_registry)),
                 EngineRoutes(
                     scheduler=scheduler,
@@ -175,13 +182,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     budget=runtime.budget,
                     place=paths.models,
                     unconfined=runtime.unconfined,
-                    remote=RemoteModels(
-                        store,
-                        registries,
-                        hub,
-                        bundled=bundled_file,
-                        default_registry=config.default_registry,
-                    ),
+                    remote=remote,
                 ),
                 HealthRoutes(library, scheduler, upstreams),
                 MetricsRoutes(metrics, scheduler, upstreams),

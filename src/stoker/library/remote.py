@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar, final
 
-from stoker.base.errors import UnsupportedFormat
+from stoker.base.errors import ModelNotFound, UnsupportedFormat
 from stoker.formats import ModelFacts, Parser, facts_of_gguf, gguf_header
 from stoker.formats.hfconfig import parse_hfconfig
 from stoker.formats.need import MAX_TOTAL, run_async
@@ -16,9 +16,10 @@ from stoker.hub import HubClient
 from stoker.library.files import ModelFile, Role, files_of, format_of
 from stoker.oci.content import Source
 from stoker.oci.defaults import DEFAULT_REGISTRY
+from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import Manifest, parse_manifest
-from stoker.oci.modelconfig import check_config_type
+from stoker.oci.modelconfig import ModelConfig, check_config_type, parse_config
 from stoker.oci.reference import Reference, parse_reference
 from stoker.planner.spec import Format, ModelSpec
 from stoker.registry.client import RegistryClient
@@ -46,6 +47,15 @@ class Offer:
     quantizations: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    """A model elsewhere, as its manifest and its configuration describe it."""
+
+    descriptor: Descriptor
+    manifest: Manifest
+    config: ModelConfig
+
+
 @final
 class RemoteModels:
     """Looks at models in registries and at the hub. `bundled`: the file of one that needs none."""
@@ -70,7 +80,7 @@ class RemoteModels:
 
         Raises InvalidReference, ModelNotFound, UnsupportedFormat, ParseError, RemoteError.
         """
-        reference = parse_reference(text, default_registry=self._default_registry)
+        reference = self._reference(text)
         if reference.is_hub:
             source = await self._hub.model(reference, text, token=token)
             offer = await self._offer(source, reference, await source.facts())
@@ -80,10 +90,30 @@ class RemoteModels:
             return _of_file(file, reference)
         return await self._offer(self._registries.repository(reference), reference, None)
 
+    async def inspect(self, text: str, *, token: str | None = None) -> RemoteModel:
+        """The model that a pull of this name would bring. Reads manifest and configuration only.
+
+        Raises InvalidReference, ModelNotFound, UnsupportedFormat, ParseError, RemoteError.
+        """
+        reference = self._reference(text)
+        if self._bundled(reference) is not None:
+            raise ModelNotFound(
+                f"{text} is in no registry: it comes along with Stoker", hint=f"stoker pull {text}"
+            )
+        source: Source = (
+            await self._hub.model(reference, text, token=token)
+            if reference.is_hub
+            else self._registries.repository(reference)
+        )
+        root, manifest = await _manifest(source, reference)
+        blob = await read_small(source, manifest.config, f"configuration of {reference}")
+        return RemoteModel(root, manifest, parse_config(blob, manifest.config.media_type))
+
+    def _reference(self, text: str) -> Reference:
+        return parse_reference(text, default_registry=self._default_registry)
+
     async def _offer(self, source: Source, reference: Reference, facts: ModelFacts | None) -> Offer:
-        root = await source.resolve("")
-        manifest = parse_manifest(await read_small(source, root, f"manifest of {reference}"))
-        check_config_type(manifest.config.media_type)
+        root, manifest = await _manifest(source, reference)
         files = files_of(manifest)
         kind = format_of(files)
         weights = [file for file in files if file.role is Role.WEIGHTS and file.descriptor]
@@ -112,6 +142,14 @@ class RemoteModels:
         """Bytes that a pull would fetch: a blob that is here is not fetched again."""
         blobs = {blob.digest: blob for blob in manifest.blobs}.values()
         return sum(blob.size for blob in blobs if not self._store.blobs.has(blob))
+
+
+async def _manifest(source: Source, reference: Reference) -> tuple[Descriptor, Manifest]:
+    """Raises UnsupportedFormat for artifacts that are no models."""
+    root = await source.resolve("")
+    manifest = parse_manifest(await read_small(source, root, f"manifest of {reference}"))
+    check_config_type(manifest.config.media_type)
+    return root, manifest
 
 
 def _of_file(file: Path, reference: Reference) -> Offer:

@@ -4,6 +4,7 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing
 from stoker.cli.output import put_json
 from stoker.cli.session import Session
+from stoker.cli.transfer import hub_token
 
 
 class Options(cli.Options):
@@ -24,5 +25,5 @@ def run(options: Options, session: Session) -> int:
         if options.openai:
             put_json(client.inspect_openai(name))
         else:
-            put_json(client.inspect(name, remote=options.remote))
+            put_json(client.inspect(name, remote=options.remote, token=hub_token(name)))
     return 0

@@ -8,6 +8,7 @@ from stoker.cli import parser as cli
 from stoker.cli.errors import doing, printable
 from stoker.cli.output import put
 from stoker.cli.session import Session
+from stoker.cli.transfer import hub_token
 from stoker.wire.manage import Model
 
 _FACTS: Final = (
@@ -38,7 +39,7 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     name = options.words[0]
     with doing(f"Failed to get model {name}"):
-        model = session.client().inspect(name, remote=options.remote)
+        model = session.client().inspect(name, remote=options.remote, token=hub_token(name))
     put(printable(describe(model)))
     return 0
 

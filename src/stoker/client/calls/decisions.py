@@ -1,7 +1,8 @@
 """Calls that explain memory and decisions."""
 
 from stoker.client.call import Call, get
-from stoker.wire.plan import HUB_TOKEN_HEADER, Check, Choice, Happening, Plan
+from stoker.client.calls.names import hub_header
+from stoker.wire.plan import Check, Choice, Happening, Plan
 
 
 def plan(
@@ -12,12 +13,12 @@ def plan(
     `token` is for a gated repository of Hugging Face.
     """
     query = {"model": model, "context-size": context_size, "mode": mode}
-    return get("/plan", Plan, query, headers=_hub(token))
+    return get("/plan", Plan, query, headers=hub_header(token))
 
 
 def recommend(model: str = "", *, token: str = "") -> Call[list[Choice]]:
     """What fits here: quantizations of a model, or the models of the store."""
-    return get("/recommend", list[Choice], {"model": model}, headers=_hub(token))
+    return get("/recommend", list[Choice], {"model": model}, headers=hub_header(token))
 
 
 def why(model: str = "") -> Call[list[Happening]]:
@@ -28,7 +29,3 @@ def why(model: str = "") -> Call[list[Happening]]:
 def doctor() -> Call[list[Check]]:
     """What the daemon finds out about its machine."""
     return get("/doctor", list[Check])
-
-
-def _hub(token: str) -> dict[str, str]:
-    return {HUB_TOKEN_HEADER: token} if token else {}

@@ -1,6 +1,8 @@
-"""Names inside routes."""
+"""Names inside routes, and whose they are."""
 
 from urllib.parse import quote
+
+from stoker.wire.plan import HUB_TOKEN_HEADER
 
 
 def in_path(model: str) -> str:
@@ -12,3 +14,8 @@ def engine_route(backend: str, rest: str) -> str:
     """A route of one engine, or without `backend` of the one that fits."""
     middle = f"/{quote(backend)}" if backend else ""
     return f"/engines{middle}{rest}"
+
+
+def hub_header(token: str) -> dict[str, str]:
+    """What lets the daemon read a gated repository of Hugging Face."""
+    return {HUB_TOKEN_HEADER: token} if token else {}

@@ -16,7 +16,7 @@ from stoker.client.call import (
     last_record,
     nothing,
 )
-from stoker.client.calls.names import in_path
+from stoker.client.calls.names import hub_header, in_path
 from stoker.wire.code import Consent
 from stoker.wire.manage import (
     CreateModel,
@@ -41,9 +41,12 @@ def models_openai(*, prefix: str = "/engines/v1") -> Call[OpenAIModelList]:
     return get(f"{prefix}/models", OpenAIModelList)
 
 
-def inspect(name: str, *, remote: bool = False) -> Call[Model]:
-    """One model of the store, or of its registry without pulling it."""
-    return get(f"/models/{in_path(name)}", Model, {"remote": remote})
+def inspect(name: str, *, remote: bool = False, token: str = "") -> Call[Model]:
+    """One model of the store, or of its registry without pulling it.
+
+    `token` is for a gated repository of Hugging Face.
+    """
+    return get(f"/models/{in_path(name)}", Model, {"remote": remote}, headers=hub_header(token))
 
 
 def inspect_openai(name: str) -> Call[OpenAIModel]:
