@@ -69,7 +69,10 @@ def test_each_dialect_says_so_in_its_own_envelope(
 
 def test_looking_back_a_billion_tokens_takes_no_memory(daemon: Daemon) -> None:
     ask(daemon, "POST", "/v1/chat/completions", {"model": "pilot", "messages": HI, "max_tokens": 1})
-    (engine,) = (one["pid"] for one in ask(daemon, "GET", "/engines/ps").json)
+    running = ask(daemon, "GET", "/engines/ps").json
+    engine = next(
+        r["pid"] for r in running if (r["model_name"], r["mode"]) == ("pilot", "completion")
+    )
     for most in (MAX_LOOK_BACK, 1_000_000_000):
         asked = {"dry_multiplier": 1, "dry_penalty_last_n": most, "max_tokens": 1}
         ask(daemon, "POST", "/v1/chat/completions", {"model": "pilot", "messages": HI, **asked})

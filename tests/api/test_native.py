@@ -1,5 +1,7 @@
 """What engines speak themselves passes through, on every path that Docker Model Runner has."""
 
+from typing import Any
+
 import pytest
 
 from tests.components.daemon import Daemon
@@ -52,6 +54,24 @@ def test_chat_without_v1_as_litellm_asks(daemon: Daemon, prefix: str) -> None:
     assert ask(daemon, "POST", f"{prefix}/chat/completions", body).status == 200
     missing = ask(daemon, "POST", f"{prefix}/chat/completions", {**body, "model": "no-such"})
     assert missing.json["error"]["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/rerank", {"query": "", "documents": [""]}),
+        ("/rerank", {"query": "a", "documents": ["b"], "top_n": -1}),
+        ("/score", {}),
+        ("/score", {"text_1": "", "text_2": ""}),
+        ("/v1/detokenize", {"tokens": [99_999_999]}),
+    ],
+)
+def test_what_an_engine_would_stumble_over_is_refused(
+    daemon: Daemon, path: str, wrong: dict[str, Any]
+) -> None:
+    # `pilot` has no marks of its own around a text: of two empty ones no token is left.
+    answer = ask(daemon, "POST", path, {"model": "pilot", **wrong})
+    assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
 
 
 def test_text_to_tokens_and_back(daemon: Daemon) -> None:

@@ -52,6 +52,7 @@ _CANNOT: Final = {
     b"audio input is not supported": f"this model cannot hear audio ({_NO_PROJECTOR})",
     b"Pooling type 'none'": _NO_POOLING,
     b"is too large to process": _TOO_LONG,
+    b"_M_range_check": "the vocabulary of this model has no such token",
 }
 
 _PAST_CONTEXT: Final = re.compile(

@@ -34,7 +34,7 @@ _Tokens = (
     | Annotated[float, Meta(ge=-1, le=MAX_TOKENS)]
     | _Other
 )
-_Discarded = (
+_Count = (
     Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | Annotated[float, Meta(ge=0, le=MAX_TOKENS)] | _Other
 )
 _LookBack = (
@@ -55,7 +55,8 @@ class Bounded(msgspec.Struct):
     max_output_tokens: _Tokens = None
     n_predict: _Tokens = None
     n_keep: _Tokens = None
-    n_discard: _Discarded = None
+    n_discard: _Count = None
+    top_n: _Count = None
     repeat_last_n: _LookBack = None
     dry_penalty_last_n: _LookBack = None
 

@@ -63,6 +63,7 @@ class _Fields(Bounded):
 
     model: str = ""
     stream: Any = None
+    query: Any = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Fields)
@@ -86,6 +87,9 @@ def decode_call(
         ) from error
     if not fields.model:
         raise UserError("model is required", hint='add "model": "pilot" to the request body')
+    if operation is Operation.RERANK and fields.query == "":
+        # llama.cpp aborts when query and document together have no token.
+        raise UserError("invalid request: query must not be empty")
     return Call(
         operation, fields.model, body, engine, stream=fields.stream is True, preload=preload
     )

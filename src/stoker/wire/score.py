@@ -22,8 +22,10 @@ def rerank_body(score: Score) -> bytes:
     """The body for the engine. Raises UserError."""
     queries = [score.text_1] if isinstance(score.text_1, str) else score.text_1
     documents = [score.text_2] if isinstance(score.text_2, str) else score.text_2
-    if len(queries) != 1 or not documents:
-        raise UserError("invalid request: text_1 and text_2 do not fit together", hint=_ONE)
+    if not any(queries) or not documents:
+        raise UserError("invalid request: text_1 and text_2 are required")
+    if len(queries) != 1:
+        raise UserError("invalid request: text_1 is a list", hint=_ONE)
     return msgspec.json.encode({"model": score.model, "query": queries[0], "documents": documents})
 
 
