@@ -14,7 +14,7 @@ from stoker.base.errors import (
     CorruptStore,
     InvalidReference,
     InvalidSetting,
-    ModelNotFound,
+    NotFound,
 )
 
 
@@ -70,7 +70,7 @@ def test_wrong_wishes_are_refused(tmp_path: Path) -> None:
     file.add("a")
     with pytest.raises(Conflict, match="a key named a already"):
         file.add("a")
-    with pytest.raises(ModelNotFound, match="no such key: b"):
+    with pytest.raises(NotFound, match="no such key: b"):
         file.remove("b")
     with pytest.raises(InvalidReference):
         file.add("b", ["a//b"])

@@ -99,8 +99,9 @@ def test_responses_remember(client: openai.OpenAI) -> None:
     client.responses.delete(first.id)
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(first.id)
-    with pytest.raises(openai.NotFoundError, match="previous_response_id"):
+    with pytest.raises(openai.BadRequestError, match="previous_response_id") as unknown:
         client.responses.create(model="pilot", input="x", previous_response_id=first.id)
+    assert unknown.value.code == "previous_response_not_found"
 
 
 def test_responses_that_are_not_stored(client: openai.OpenAI) -> None:

@@ -43,7 +43,7 @@ STREAM = (
 @given(st.lists(st.integers(0, len(STREAM)), max_size=20).map(sorted))
 def test_events_are_complete_at_any_chunking(cuts: list[int]) -> None:
     finished: list[dict[str, Any]] = []
-    stream = ResponseStream(Create(BODY), finished.append)
+    stream = ResponseStream(Create(BODY, 7), finished.append)
     edges = [0, *cuts, len(STREAM)]
     out = b"".join(stream.feed(STREAM[a:b]) for a, b in pairwise(edges)) + stream.flush()
     decoded = SseDecoder().feed(out)
@@ -59,13 +59,16 @@ def test_events_are_complete_at_any_chunking(cuts: list[int]) -> None:
     assert all(e["content_index"] == 0 for e in events if "output_text" in e["type"])
     (response,) = finished
     assert events[-1]["response"] == response
+    assert {e["response"]["created_at"] for e in events if "response" in e} == {7}
     assert response["metadata"] == {"k": "v"}
     assert response["temperature"] == 0.5
     assert response["usage"]["output_tokens_details"] == {"reasoning_tokens": 0}
 
 
 def test_a_conversation_is_put_together_from_items() -> None:
-    create = Create(b'{"model": "m", "input": [{"role": "user", "content": "b"}], "store": false}')
+    create = Create(
+        b'{"model": "m", "input": [{"role": "user", "content": "b"}], "store": false}', 7
+    )
     history = ({"type": "message", "role": "user", "content": "a"},)
     sent = json.loads(create.upstream(history))
     assert [item["content"] for item in sent["input"]] == ["a", "b"]
@@ -74,14 +77,14 @@ def test_a_conversation_is_put_together_from_items() -> None:
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
-    create = Create(b'{"model": "m", "input": "x", "max_output_tokens": 2}')
+    create = Create(b'{"model": "m", "input": "x", "max_output_tokens": 2}', 7)
     response = create.complete({"status": "completed", "usage": {"output_tokens": 2}})
     assert response["status"] == "incomplete"
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
 def test_a_failure_ends_the_stream() -> None:
-    stream = ResponseStream(Create(BODY), lambda _: None)
+    stream = ResponseStream(Create(BODY, 7), lambda _: None)
     events = SseDecoder().feed(stream.feed(b'data: {"error": {"message": "no"}}\n\n'))
     assert [event.name for event in events] == ["error", "response.failed"]
     assert json.loads(events[1].data)["response"]["error"]["message"] == "no"
@@ -92,4 +95,4 @@ def test_a_failure_ends_the_stream() -> None:
 )
 def test_what_cannot_be_done_is_refused(body: bytes) -> None:
     with pytest.raises(UserError):
-        Create(body)
+        Create(body, 7)

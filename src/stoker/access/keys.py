@@ -10,7 +10,7 @@ from typing import Final, final
 
 import msgspec
 
-from stoker.base.errors import Conflict, CorruptStore, InvalidSetting, ModelNotFound
+from stoker.base.errors import Conflict, CorruptStore, InvalidSetting, NotFound
 from stoker.oci.reference import parse_reference
 from stoker.store.durable import disk_errors, replace_file
 from stoker.store.lock import StoreLock
@@ -98,13 +98,13 @@ class KeyFile:
         return secret
 
     def remove(self, name: str) -> None:
-        """Make a key worthless. Raises ModelNotFound when there is none of that name."""
+        """Make a key worthless. Raises NotFound when there is none of that name."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock.held():
             here = self.read()
             left = [key for key in here if key.name != name]
             if len(left) == len(here):
-                raise ModelNotFound(f"no such key: {name}", hint="stoker key list shows them")
+                raise NotFound(f"no such key: {name}", hint="stoker key list shows them")
             self._write(left)
 
     def _write(self, keys: Sequence[Key]) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from stoker.api.models import read_json
 from stoker.api.views import json_response, runner
-from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound
+from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound, NotFound
 from stoker.engines.llamacpp_options import ALL_CONTEXT
 from stoker.engines.spec import Engine
 from stoker.library import Library
@@ -117,7 +117,8 @@ class EngineRoutes:
     def _engine(self, named: str | None, kind: str) -> Engine:
         if named is not None:
             if named not in self._engines:
-                raise ModelNotFound("backend not found")
+                known = ", ".join(self._engines)
+                raise NotFound("backend not found", hint=f"known backends: {known}")
             return self._engines[named]
         able = (engine for engine in self._engines.values() if kind in engine.formats)
         return next(able, next(iter(self._engines.values())))

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from stoker.api.models import boolean
-from stoker.base.errors import ModelNotFound, UserError
+from stoker.base.errors import NotFound, UserError
 
 # What a person can still scroll through; the files hold more.
 _TAIL_BYTES: Final = 4 * 1024 * 1024
@@ -66,7 +66,7 @@ class LogRoutes:
         return response
 
     def _files(self, query: Mapping[str, str]) -> list[Path]:
-        """Those that are asked for. Raises UserError, ModelNotFound for an unknown engine."""
+        """Those that are asked for. Raises UserError, NotFound for an unknown engine."""
         if boolean(query.get("audit")):
             return [self._audit]
         without = boolean(query.get("no-engines"))
@@ -77,7 +77,7 @@ class LogRoutes:
             raise UserError("backend and no-engines leave nothing over", hint="give one of them")
         if backend not in self._engines:
             known = ", ".join(self._engines)
-            raise ModelNotFound("backend not found", hint=f"known backends: {known}")
+            raise NotFound("backend not found", hint=f"known backends: {known}")
         return [self._engines[backend]]
 
 

@@ -1,6 +1,7 @@
 """What happens around every request: an id, an access log line, the rim where errors end."""
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -14,7 +15,7 @@ from stoker.api.errors import (
     openai_response,
     text_response,
 )
-from stoker.base.errors import LaunchFailed, StokerError
+from stoker.base.errors import LaunchFailed, NotFound, StokerError, WrongMethod
 from stoker.gateway.body import BODIES
 from stoker.gateway.caller import CALLER
 from stoker.observe.request_id import HEADER, accepted, request_id
@@ -68,19 +69,21 @@ async def translate_errors(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except StokerError as error:
         return _answer(request, error)
-    except web.HTTPNotFound:
-        inside = request.path.startswith(("/models", "/engines"))
-        text = "not found\n" if inside else "404 page not found\n"
-        return web.Response(status=404, text=text)
+    except web.HTTPNotFound as error:
+        if "//" in request.path:
+            # A base URL with a slash at its end. Clients repeat a POST as it was for this status.
+            clean = re.sub("/+", "/", request.raw_path.partition("?")[0])
+            raise web.HTTPPermanentRedirect(
+                str(request.rel_url.with_path(clean, encoded=True, keep_query=True))
+            ) from error
+        return _nothing_there(request)
     except web.HTTPMethodNotAllowed as error:
         # Inside these two trees DMR answers a wrong method like an unknown path.
         if request.path.startswith(("/models", "/engines")):
-            return web.Response(status=404, text="not found\n")
-        return web.Response(
-            status=405,
-            text="Method Not Allowed\n",
-            headers={hdrs.ALLOW: ", ".join(sorted(error.allowed_methods))},
-        )
+            return _nothing_there(request)
+        response = _answer(request, WrongMethod("Method Not Allowed"))
+        response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+        return response
     except (web.HTTPException, ConnectionError):
         raise
     except Exception:
@@ -88,6 +91,15 @@ async def translate_errors(request: web.Request, handler: Handler) -> web.Stream
         logger.exception("bug in %s %r", request.method, request.path)
         bug = StokerError("internal error", hint="stoker logs has the details; please report it")
         return _answer(request, bug)
+
+
+def _nothing_there(request: web.Request) -> web.Response:
+    """Docker Model Runner's words for a path, or an action on a model, that it does not know."""
+    tree, _, rest = request.path.lstrip("/").partition("/")
+    if tree == "models" and "/" in rest and request.method == hdrs.METH_POST:
+        return _answer(request, NotFound(f'unknown action "{rest.rpartition("/")[2]}"'))
+    inside = tree in {"models", "engines"}
+    return _answer(request, NotFound("not found" if inside else "404 page not found"))
 
 
 def _answer(request: web.Request, error: StokerError) -> web.Response:

@@ -13,7 +13,7 @@ from aiohttp import web
 from stoker.api.inference import PREFIXES, preload
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
-from stoker.base.errors import ModelNotFound
+from stoker.base.errors import NotFound, UserError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.blame import engine_fault
 from stoker.gateway.caller import CALLER
@@ -24,6 +24,12 @@ _TTL: Final = 3600.0
 """Seconds a response is remembered after it was made, as in Docker Model Runner."""
 _MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all that is remembered; the oldest goes first."""
+
+
+class PreviousNotFound(UserError):
+    """`previous_response_id` names nothing: OpenAI's code, by which clients know to start anew."""
+
+    code = "previous_response_not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class ResponsesRoutes:
         body = await read_body(request)
         engine = request.match_info.get("engine")
         call = decode_call(body, Operation.RESPONSES, engine, preload=preload(request))
-        create = Create(body)
+        create = Create(body, int(time.time()))
         history: tuple[Item, ...] = ()
         if create.previous:
             history = self._find(request, create.previous, "previous_response_id").history
@@ -141,7 +147,8 @@ class ResponsesRoutes:
         stored = self._store.get(name, request[CALLER].tenant)
         if stored is None:
             text = f'{field} "{name}" was not found' if field else "Response not found"
-            raise ModelNotFound(text, hint="responses are kept for an hour, and while stoker runs")
+            hint = "responses are kept for an hour, and while stoker runs"
+            raise PreviousNotFound(text, hint=hint) if field else NotFound(text, hint=hint)
         return stored
 
 

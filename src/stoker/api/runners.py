@@ -11,7 +11,7 @@ from stoker.api.errors import text_response
 from stoker.api.models import read_json
 from stoker.api.progress import stream_progress
 from stoker.api.views import json_response
-from stoker.base.errors import Conflict, ModelNotFound, StokerError, UserError
+from stoker.base.errors import Conflict, NotFound, StokerError, UserError
 from stoker.distribution.jobs import Job, Jobs
 from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
@@ -110,7 +110,7 @@ class RunnerRoutes:
             raise UserError("invalid request: backend is required")
         if backend not in self._workshop.names:
             known = ", ".join(self._workshop.names)
-            raise ModelNotFound("backend not found", hint=f"known backends: {known}")
+            raise NotFound("backend not found", hint=f"known backends: {known}")
 
     def _work(
         self, asked: wire.InstallBackend, release: Release | None

@@ -4,12 +4,14 @@
     ├─ UserError                    the request cannot be right
     │  ├─ InvalidReference          a model name that does not parse
     │  ├─ InvalidSetting            a flag, field or variable with an impossible value
-    │  ├─ ModelNotFound             nothing of that name here (or there)
+    │  ├─ NotFound                  nothing of that name here (or there)
+    │  │  └─ ModelNotFound          no such model, or part of one
     │  ├─ AmbiguousName             several models fit; all are named
     │  ├─ Conflict                  right request, wrong moment (several tags, runner busy)
     │  ├─ UnsupportedFormat         an artifact or file of a kind nobody here can read
     │  │  └─ Incomplete             a model that lacks some of its weights
     │  ├─ UnsupportedOperation      no engine here does such a thing
+    │  ├─ WrongMethod               the path is known, and something else is done there
     │  ├─ PayloadTooLarge           a body over its limit
     │  ├─ BodyTooSlow               a body that does not come
     │  ├─ Unauthenticated           no API key, or one that is not known
@@ -42,11 +44,11 @@ __all__ = [
     "AmbiguousName", "AuthRequired", "BodyTooSlow", "Busy", "Conflict", "CorruptStore", "Crashed",
     "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError",
     "Forbidden", "HubError", "Incomplete", "IntegrityError", "InvalidReference", "InvalidSetting",
-    "KeyBusy",
-    "LaunchFailed", "Locked", "ModelNotFound", "NotInstalled", "NotReadyInTime", "ParseError",
-    "PayloadTooLarge", "QueueFull", "RateLimited", "RegistryError", "RemoteError", "SizeMismatch",
-    "StokerError", "StorageError", "Unauthenticated", "Unreachable", "UnsupportedFormat",
-    "UnsupportedOperation", "UserError", "WaitedTooLong",
+    "KeyBusy", "LaunchFailed", "Locked", "ModelNotFound", "NotFound", "NotInstalled",
+    "NotReadyInTime", "ParseError", "PayloadTooLarge", "QueueFull", "RateLimited",
+    "RegistryError", "RemoteError", "SizeMismatch", "StokerError", "StorageError",
+    "Unauthenticated", "Unreachable", "UnsupportedFormat", "UnsupportedOperation", "UserError",
+    "WaitedTooLong", "WrongMethod",
 ]  # fmt: skip
 
 
@@ -77,7 +79,11 @@ class InvalidSetting(UserError):
     code = "invalid_setting"
 
 
-class ModelNotFound(UserError):
+class NotFound(UserError):
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
@@ -99,6 +105,10 @@ class Incomplete(UnsupportedFormat):
 
 class UnsupportedOperation(UserError):
     code = "unsupported_operation"
+
+
+class WrongMethod(UserError):
+    code = "method_not_allowed"
 
 
 class PayloadTooLarge(UserError):

@@ -7,7 +7,7 @@ and plain files. Nothing in there is trusted: every file is hashed before it bec
 from collections.abc import Iterator
 from pathlib import Path
 
-from stoker.base.errors import ModelNotFound, StorageError, UnsupportedFormat
+from stoker.base.errors import NotFound, StorageError, UnsupportedFormat
 from stoker.distribution.found import Found, Unusable, each, planned, reference
 from stoker.distribution.import_docker import docker_store
 from stoker.distribution.import_hub import PREFIX, hub_name, hub_repository, hub_snapshot
@@ -22,19 +22,19 @@ from stoker.oci.reference import Reference
 def find_models(source: Path) -> tuple[Found | Unusable, ...]:
     """The models in a file or directory of a known kind.
 
-    Raises ModelNotFound, UnsupportedFormat when it is of no kind known here, ParseError,
+    Raises NotFound, UnsupportedFormat when it is of no kind known here, ParseError,
     StorageError.
     """
     if source.is_file():
         return (planned(_plan_file(source), _file_name(source)),)
     if not source.is_dir():
-        raise ModelNotFound(f"{source}: no such file or directory")
+        raise NotFound(f"{source}: no such file or directory")
     try:
         found = tuple(_find_in(source))
     except OSError as error:
         raise StorageError(f"{error.filename}: {error.strerror}") from error
     if not found:
-        raise ModelNotFound(f"there is no complete model in {source}")
+        raise NotFound(f"there is no complete model in {source}")
     return found
 
 

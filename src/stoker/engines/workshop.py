@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, final
 
-from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound, StorageError
+from stoker.base.errors import Conflict, InvalidSetting, NotFound, StorageError
 from stoker.engines.builds import Builds, InstalledBuild
 from stoker.engines.install import Installer, Notify, SelfTest, State
 from stoker.engines.llamacpp import LlamaCpp
@@ -162,14 +162,14 @@ class Workshop:
         """Remove the builds of an engine and what is kept to make them; how many there were.
 
         With `gpu` only those for that kind; what is kept stays then. Only while none of them runs.
-        Raises StorageError, Conflict during an installation, ModelNotFound without such a build.
+        Raises StorageError, Conflict during an installation, NotFound without such a build.
         """
         if engine in self._scopes:
             raise Conflict(f"{engine} is being installed", hint="wait, or cancel that first")
         found = self.builds(engine)
         if gpu and all(build.gpu != gpu for build in found):
             variants = sorted({build.manifest.variant for build in found})
-            raise ModelNotFound(
+            raise NotFound(
                 f"{engine} has no build for --gpu {gpu}",
                 hint=f"installed: {', '.join(variants) or 'none'}",
             )

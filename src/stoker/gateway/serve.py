@@ -13,7 +13,7 @@ from aiohttp import web
 from stoker.base.errors import (
     Crashed,
     DoesNotFit,
-    ModelNotFound,
+    NotFound,
     StokerError,
     UnsupportedFormat,
 )
@@ -201,9 +201,7 @@ class Gateway:
             )
         chosen = self._engines.get(named)
         if chosen is None:
-            raise ModelNotFound(
-                "backend not found", hint=f"known engines: {', '.join(self._engines)}"
-            )
+            raise NotFound("backend not found", hint=f"known engines: {', '.join(self._engines)}")
         if model.format not in chosen.formats:
             able = (one.name for one in self._engines.values() if model.format in one.formats)
             names = " or ".join(able) or "none installed here"

@@ -37,9 +37,12 @@ _REFUSED: Final = {
 
 
 class Create:
-    """A request for a response. Raises UserError for what cannot be honoured."""
+    """A request for a response, which came `at` (Unix time, seconds).
 
-    def __init__(self, body: bytes) -> None:
+    Raises UserError for what cannot be honoured.
+    """
+
+    def __init__(self, body: bytes, at: int) -> None:
         try:
             fields = msgspec.json.decode(body, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -47,7 +50,10 @@ class Create:
         for name, hint in _REFUSED.items():
             if fields.get(name):
                 raise UserError(f"{name} is not supported", hint=hint)
+        if not isinstance(fields.get("previous_response_id"), str | None):
+            raise UserError("previous_response_id must be a string")
         self.fields: dict[str, Any] = fields
+        self._at = at
         self.input: list[Item] = _items(fields.get("input"))
 
     @property
@@ -58,8 +64,7 @@ class Create:
     @property
     def previous(self) -> str | None:
         """The response that this one continues."""
-        previous = self.fields.get("previous_response_id")
-        return previous if isinstance(previous, str) and previous else None
+        return self.fields.get("previous_response_id") or None
 
     def upstream(self, history: tuple[Item, ...]) -> bytes:
         """The body for the engine: the whole conversation, and only what it can read."""
@@ -92,7 +97,8 @@ class Create:
         full = {
             "id": response.get("id", ""),
             "object": "response",
-            "created_at": response.get("created_at", 0),
+            # Engines say it at the end of a stream only, and mean the end.
+            "created_at": self._at,
             "status": response.get("status", "in_progress"),
             "error": None,
             "incomplete_details": None,

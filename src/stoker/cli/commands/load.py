@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from stoker.base.errors import ModelNotFound, StokerError, StorageError, UserError
+from stoker.base.errors import NotFound, StokerError, StorageError, UserError
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
 from stoker.cli.local import local_root
@@ -105,7 +105,7 @@ def _source(text: str) -> Iterator[tuple[BinaryIO, int]]:
         with path.open("rb", buffering=0) as file:
             yield file, path.stat().st_size
     except FileNotFoundError as error:
-        raise ModelNotFound(f"{path}: no such file") from error
+        raise NotFound(f"{path}: no such file") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except StokerError as error:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from stoker.base.errors import ModelNotFound, NotInstalled
+from stoker.base.errors import NotFound, NotInstalled
 from stoker.cli import background
 from stoker.cli import parser as cli
 from stoker.cli.commands.serve import add_gpu_flag, add_listen_flags, add_tls_flags, tls_settings
@@ -79,10 +79,10 @@ def _stop(options: Options, session: Session) -> None:
 
 
 def _status(client: Client, backend: str) -> str:
-    """What the daemon says of an engine. Raises ModelNotFound, NotInstalled."""
+    """What the daemon says of an engine. Raises NotFound, NotInstalled."""
     known = client.status()
     if backend not in known:
-        raise ModelNotFound(f"unknown backend: {backend!r}", hint=f"supported: {', '.join(known)}")
+        raise NotFound(f"unknown backend: {backend!r}", hint=f"supported: {', '.join(known)}")
     status = known[backend]
     if status.startswith("Not Installed"):
         raise NotInstalled(
