@@ -34,7 +34,7 @@ def test_keep_alive_loads_pins_and_unloads(daemon: Daemon) -> None:
 
     loaded = ask(daemon, "POST", "/api/generate", {"model": "test/endless", "keep_alive": -1})
     assert (loaded.json["done_reason"], loaded.json["response"]) == ("load", "")
-    assert running()["test/endless"].startswith("0001")
+    assert running()["test/endless:latest"].startswith("0001")
     gone = ask(daemon, "POST", "/api/generate", {"model": "test/endless", "keep_alive": 0})
     assert gone.json["done_reason"] == "unload"
 

@@ -106,9 +106,10 @@ class OllamaRoutes:
         empty = {"message": {"role": "assistant", "content": ""}}
         said = empty if kind is Kind.CHAT else {"response": ""}
         stamp = rfc3339(time.time())
-        return web.json_response({
+        body = {
             "model": asked.wanted, "created_at": stamp, **said, "done": True, "done_reason": reason
-        })  # fmt: skip
+        }  # fmt: skip
+        return web.Response(body=msgspec.json.encode(body), content_type="application/json")
 
     async def _read(self, request: web.Request, kind: type[_R]) -> _R:
         return decode(await read_body(request), kind)

@@ -19,6 +19,7 @@ from stoker.gateway.caller import require_model
 from stoker.library import Library, LocalModel
 from stoker.library.files import Role, files_of
 from stoker.oci.defaults import display_name
+from stoker.oci.reference import ModelId, parse_name
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import RunnerStatus, Scheduler
 from stoker.wire import ollama_models as wire
@@ -73,15 +74,8 @@ class OllamaModelRoutes:
         here = {model.id: model for model in self._library.models()}
         now = time.time()
         running = [
-            wire.Running(
-                status.name, status.name, status.memory + sum(status.devices.values()),
-                status.key.model.removeprefix("sha256:"),
-                _details(here[status.key.model]) if status.key.model in here else wire.Details(),
-                _expiry(status, now),
-                size_vram=sum(status.devices.values()),
-            )
-            for status in self._scheduler.status()
-        ]  # fmt: skip
+            _running(status, here.get(status.key.model), now) for status in self._scheduler.status()
+        ]
         return _json({"models": running})
 
     @open_to(Scope.MODELS)
@@ -150,6 +144,25 @@ def _wanted(name: str) -> str:
     if not name:
         raise UserError("model is required")
     return name
+
+
+def _running(status: RunnerStatus, model: LocalModel | None, now: float) -> wire.Running:
+    name, on_devices = _asked(status.name), sum(status.devices.values())
+    return wire.Running(
+        name,
+        name,
+        status.memory + on_devices,
+        status.key.model.removeprefix("sha256:"),
+        _details(model) if model else wire.Details(),
+        _expiry(status, now),
+        size_vram=on_devices,
+    )
+
+
+def _asked(name: str) -> str:
+    """What somebody called a model, as `tags` lists it; an id stays an id."""
+    parsed = parse_name(name)
+    return name if isinstance(parsed, ModelId) else _shown(str(parsed))
 
 
 def _shown(canonical: str) -> str:
