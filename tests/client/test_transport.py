@@ -114,6 +114,9 @@ def test_nobody_listens(http: Transports) -> None:
     with pytest.raises(Unreachable, match="not running") as caught:
         http.read(Endpoint("http", "127.0.0.1", port), ROOT)
     assert caught.value.hint == "start it with: stoker serve"
+    with pytest.raises(Unreachable, match=r"^nothing answers at") as caught:
+        http.read(Endpoint("http", "127.0.0.1", port, origin="--openaiurl"), ROOT)
+    assert caught.value.hint == "is --openaiurl right, and does that server run?"
 
 
 def test_no_socket_file(tmp_path: Path, http: Transports) -> None:

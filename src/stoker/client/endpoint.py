@@ -24,7 +24,7 @@ CONNECT_TIMEOUT: Final = 5.0
 class Endpoint:
     """Where a daemon listens, and who said so.
 
-    `origin` is a variable's name, `context "NAME"`, or `default`. `ca_cert` (a path) and
+    `origin` is a variable's name, a flag's, `context "NAME"`, or `default`. `ca_cert` (a path) and
     `skip_verify` are a context's; Docker Model Runner's variables come before them.
     """
 

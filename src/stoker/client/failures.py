@@ -51,11 +51,15 @@ def unwrap_error(text: str) -> tuple[str, str]:
 
 def not_running(endpoint: Endpoint) -> Unreachable:
     """Nobody listens there."""
+    text = f"nothing answers at {endpoint}"
+    if endpoint.origin.startswith("--"):
+        # A flag such as --openaiurl names a server that is none of ours.
+        hint = f"is {endpoint.origin} right, and does that server run?"
+        return Unreachable(text, origin=str(endpoint), hint=hint)
     hint = "start it with: stoker serve"
     if endpoint.undo:
         hint = f"{endpoint.origin} names that address; to ask this machine's own: {endpoint.undo}"
-    text = f"Stoker is not running: nothing answers at {endpoint}"
-    return Unreachable(text, origin=str(endpoint), hint=hint)
+    return Unreachable(f"Stoker is not running: {text}", origin=str(endpoint), hint=hint)
 
 
 def too_slow(origin: str, seconds: float) -> Unreachable:
@@ -71,4 +75,9 @@ def cut_off(origin: str) -> Unreachable:
 
 def connection_failed(error: Exception, origin: str) -> Unreachable:
     """Anything else between here and there."""
-    return Unreachable(f"the connection to {origin} failed: {error}", origin=origin)
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return Unreachable(
+        f"the connection to {origin} failed: {reason}",
+        origin=origin,
+        hint="check the address, and this machine's network",
+    )
