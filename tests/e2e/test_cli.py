@@ -65,6 +65,27 @@ def test_logs_show_requests_and_engine_output(daemon: Daemon) -> None:
     assert "llama_" not in daemon.cli("logs", "--no-engines").stdout
 
 
+def test_logs_are_followed_until_the_service_ends(tmp_path: Path) -> None:
+    with (
+        running_daemon(tmp_path) as daemon,
+        subprocess.Popen(
+            [*STOKER, "logs", "-f"],
+            env=dict(daemon.env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as follower,
+    ):
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        first = follower.stdout.readline()
+        assert "listening" in first
+        daemon.process.terminate()
+        assert follower.wait(30) == 0
+        assert follower.stderr.read() == "Stream closed by server.\n"
+        assert first not in follower.stdout.read()
+
+
 def test_logs_of_one_engine(daemon: Daemon) -> None:
     daemon.cli("run", "pilot", "hello")
     mine = daemon.cli("logs", "--backend", "llama.cpp").stdout

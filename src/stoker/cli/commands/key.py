@@ -31,7 +31,11 @@ def arguments(parser: cli.Parser) -> None:
         "--model", value="NAME", help="add: only for this model; may be given several times"
     )
     parser.flag(
-        "--concurrency", kind=int, default=0, value="N", help="add: so many requests at a time"
+        "--concurrency",
+        kind=int,
+        default=0,
+        value="N",
+        help="add: at most so many requests at a time (any)",
     )
     parser.switch("--json", help="list: for programs")
     parser.epilog = (

@@ -31,13 +31,17 @@ def run(options: Options, session: Session) -> int:
         backend=options.backend,
         audit=options.audit,
     )
+    began = False
     try:
         with doing("Failed to read the logs"):
             for data in chunks:
+                began = True
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
     except Unreachable:
-        if options.audit and client.endpoint.may_start and paths_of().audit.exists():
+        if began and options.follow:
+            say("Stream closed by server.")  # it ended, as services do; its last words are above
+        elif options.audit and client.endpoint.may_start and paths_of().audit.exists():
             sys.stdout.write(paths_of().audit.read_text(encoding="utf-8"))
         elif not client.endpoint.may_start or not _last_words(session):
             raise
