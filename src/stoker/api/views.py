@@ -10,6 +10,7 @@ from aiohttp import web
 from stoker.base.units import go_duration
 from stoker.gateway.caller import CALLER
 from stoker.library import Deleted, LocalModel, Removal
+from stoker.library.files import code_of
 from stoker.library.remote import RemoteModel
 from stoker.oci.modelconfig import config_wire
 from stoker.planner.spec import DEFAULT_KEEP_ALIVE
@@ -32,19 +33,20 @@ def visible(request: web.Request, models: Iterable[LocalModel]) -> Iterator[Loca
 
 
 def native(model: LocalModel | RemoteModel) -> manage.Model:
-    """A model as `/models` shows it. Names are what it has here."""
+    """A model as `/models` shows it. Names, and trust in its code, are what it has here."""
+    here = model if isinstance(model, LocalModel) else None
     return manage.Model(
         id=model.descriptor.digest,
-        tags=list(model.names) if isinstance(model, LocalModel) else [],
+        tags=list(here.names) if here else [],
         created=model.config.created_at,
         config=config_wire(model.config),
         size=model.manifest.size,
         code=[
             CodeFile(file.path, file.descriptor.digest, file.size)
-            for file in model.code
+            for file in code_of(model.manifest)
             if file.descriptor
         ],
-        trusted=model.trusted,
+        trusted=here is not None and here.trusted,
     )
 
 

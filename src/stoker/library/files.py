@@ -80,6 +80,11 @@ def files_of(manifest: Manifest) -> tuple[ModelFile, ...]:
     return tuple(_name_files(manifest))
 
 
+def code_of(manifest: Manifest) -> tuple[ModelFile, ...]:
+    """The Python files that a model brings."""
+    return tuple(file for file in files_of(manifest) if file.role is Role.CODE)
+
+
 def unpacked_files(files: Iterable[tuple[str, int]]) -> tuple[ModelFile, ...]:
     """Files out of archives, given by path and size: their names are all there is to go by."""
     return tuple(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stoker.library.files import ModelFile, Role, files_of
+from stoker.library.files import ModelFile, code_of
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import Manifest
@@ -23,7 +23,7 @@ class LocalModel:
     @property
     def code(self) -> tuple[ModelFile, ...]:
         """The Python files that it brings."""
-        return tuple(file for file in files_of(self.manifest) if file.role is Role.CODE)
+        return code_of(self.manifest)
 
     @property
     def id(self) -> Digest:
