@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from traceback import walk_tb
 
 import pytest
 
+from stoker.base.errors import ParseError
 from stoker.engines.llamacpp_options import options_of
 from stoker.engines.measured import BufferLog
 from stoker.library.explain import Planning
@@ -147,3 +149,23 @@ async def test_near_a_limit_plan_and_recommendation_say_what_a_run_does(
         else:
             assert "are missing" in plan.problem
             assert row.needs < need or not row.fits
+
+
+async def test_what_is_wrong_with_a_header_is_said(tmp_path: Path) -> None:
+    good = chat_model(tmp_path / "m.gguf").read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(good[:1000])
+    model = spec(tmp_path / "cut.gguf")
+
+    async def machine(engine: str) -> Snapshot:
+        return Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
+
+    facts = FactsReader()
+    runs = RunPlanner(SettingsStore(tmp_path / "s.json"), facts, machine=machine)
+    planning = Planning(facts, runs, machine)
+    with pytest.raises(ParseError, match="ends inside its header"):
+        await planning.plan(model, Mode.COMPLETION, RunSettings())
+    with pytest.raises(ParseError) as refused:
+        await planning.plan(model, Mode.COMPLETION, RunSettings())
+    assert len(list(walk_tb(refused.value.__traceback__))) < 10
+    (way,) = await runs.ways("llama.cpp", model, Mode.COMPLETION, RunSettings())
+    assert not way.cost.known

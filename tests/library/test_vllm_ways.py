@@ -210,3 +210,23 @@ async def test_odd_values_are_left_to_the_engine(model: ModelSpec, flags: tuple[
 async def test_a_flag_that_is_not_allowed_is_refused_before_a_plan(model: ModelSpec) -> None:
     with pytest.raises(InvalidSetting):
         await ways(model, machine(), RunSettings(runtime_flags=("--trust-remote-code",)))
+
+
+@pytest.mark.parametrize("here", [machine(), machine(80 * GIB)], ids=["CPU", "GPU"])
+async def test_a_share_that_somebody_chose_is_shown_as_cache(
+    model: ModelSpec, here: Snapshot
+) -> None:
+
+    async def now(engine: str) -> Snapshot:
+        return here
+
+    facts = FactsReader()
+    runs = RunPlanner(SettingsStore(Path("none")), facts, machine=now)
+    planning = Planning(facts, runs, now)
+    share = RunSettings(gpu_memory_utilization=0.5)
+    plan = await planning.plan(model, Mode.COMPLETION, share)
+    (cache,) = (part.bytes for part in plan.devices[0].parts if part.name == "cache")
+    assert plan.slots == cache // (PER_TOKEN * plan.context) > 4
+    greedy = RunSettings(runtime_flags=("--kv-cache-memory-bytes", "500G"))
+    refused = await planning.plan(model, Mode.COMPLETION, greedy)
+    assert "--kv-cache-memory-bytes" in refused.hint

@@ -39,8 +39,8 @@ class Planning:
     measured_speed: Callable[[ModelSpec, Options], float] = lambda _, __: 0.0
 
     async def plan(self, model: ModelSpec, mode: Mode, settings: RunSettings) -> Plan:
-        """Where this model would go. Raises InvalidSetting."""
-        return await self._plan(model, await self.facts.facts(model), mode, settings, here=True)
+        """Where this model would go. Raises InvalidSetting, and ParseError for its header."""
+        return await self._plan(model, await self.facts.read(model), mode, settings, here=True)
 
     async def plan_of(
         self, model: ModelSpec, facts: ModelFacts, mode: Mode, settings: RunSettings
@@ -60,7 +60,7 @@ class Planning:
         began = time.perf_counter()
         engine = VLLM if model.format is Format.SAFETENSORS else LLAMACPP
         if facts is None:
-            problem = "its header cannot be read, so that there is nothing to plan it with"
+            problem = f"models in {model.format} have no header to plan them with"
             return Plan(model.name, engine, fits=False, problem=problem)
         try:
             if engine == VLLM:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from stoker.engines.vllm import NAME
-from stoker.engines.vllm_options import wishes_of
+from stoker.engines.vllm_options import Wishes, wishes_of
 from stoker.formats import ModelFacts
 from stoker.library.vllm_ways import is_readable, vllm_ways
 from stoker.planner.devices import HOST, Snapshot
 from stoker.planner.room import lacking, refusal
 from stoker.planner.spec import ModelSpec, RunSettings, Way
-from stoker.planner.vllm import WEIGHTS_FACTOR, cache_for
+from stoker.planner.vllm import CPU_PROCESSES, OVERHEAD, WEIGHTS_FACTOR, cache_for
 from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
 
@@ -32,7 +32,7 @@ def vllm_plan(
         raise refusal(ways[-1].cost, machine)
     context = wishes.context or way.settings.context_size or 0
     whole = cache_for(facts, context, 1, wishes.element) // wishes.split
-    cache = way.settings.cache_bytes or wishes.cache or 0
+    cache = _cache(facts, way, wishes)
     devices = [*_gpus(facts, way, machine, wishes.split, cache), _host(facts, way, machine, cache)]
     return Plan(
         model.name,
@@ -47,6 +47,23 @@ def vllm_plan(
     )
 
 
+def _cache(facts: ModelFacts, way: Way, wishes: Wishes) -> int:
+    """On each device: as it is told, or what a share of the memory leaves for it."""
+    told = way.settings.cache_bytes or wishes.cache
+    if told or not wishes.utilization:
+        return told or 0
+    if way.cost.devices:
+        rest = min(way.cost.devices.values()) - _loaded(facts, wishes.split) - OVERHEAD
+    else:
+        rest = way.cost.memory - facts.weights_size - CPU_PROCESSES
+    return max(rest, 0)
+
+
+def _loaded(facts: ModelFacts, split: int) -> int:
+    """Bytes of weights on each of the GPUs that share them."""
+    return int(facts.weights_size * WEIGHTS_FACTOR) // split
+
+
 def _gpus(
     facts: ModelFacts, way: Way, machine: Snapshot, split: int, cache: int
 ) -> Iterator[PlanDevice]:
@@ -54,7 +71,7 @@ def _gpus(
         size = way.cost.devices.get(device.id)
         if size is None:
             continue
-        weights = int(facts.weights_size * WEIGHTS_FACTOR) // split
+        weights = _loaded(facts, split)
         parts = _parts(size, ("weights", weights), ("cache", cache), rest="compute")
         yield PlanDevice(
             device.id, device.total, device.free, size,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
-from stoker.base.errors import Incomplete, ParseError, StorageError, UserError
+from stoker.base.errors import Incomplete, ParseError, StokerError, StorageError, UserError
 from stoker.formats import ModelFacts, shard_names
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, ModelSpec
@@ -20,14 +20,23 @@ class FactsReader:
     """Reads headers in a thread. Content never changes under a digest, so once is enough."""
 
     def __init__(self) -> None:
-        self._known: dict[Digest, asyncio.Task[ModelFacts | None]] = {}
+        self._known: dict[Digest, asyncio.Task[ModelFacts | StokerError]] = {}
 
     async def facts(self, model: ModelSpec) -> ModelFacts | None:
         """What the header says; None for a format without such a header, or an unreadable one.
 
-        An unreadable header is not this module's to complain about: the engine will, better. Raises
+        An unreadable header is not for a run to complain about: the engine will, better. Raises
         Incomplete, for what no engine complains about.
         """
+        try:
+            return await self.read(model)
+        except Incomplete:
+            raise
+        except (ParseError, StorageError, UserError):
+            return None
+
+    async def read(self, model: ModelSpec) -> ModelFacts | None:
+        """The same for who wants to know why. Raises ParseError, StorageError, UserError."""
         if model.format is Format.DDUF:
             return None
         reading = self._known.get(model.id)
@@ -37,17 +46,18 @@ class FactsReader:
             self._known[model.id] = reading
             if len(self._known) > _MOST:
                 self._known.pop(next(iter(self._known)))
-        return await asyncio.shield(reading)
+        found = await asyncio.shield(reading)
+        if isinstance(found, StokerError):
+            raise found.with_traceback(None)  # it is raised again and again
+        return found
 
 
-def _read(model: ModelSpec) -> ModelFacts | None:
+def _read(model: ModelSpec) -> ModelFacts | StokerError:
     try:
         if model.format is Format.SAFETENSORS:
             return directory_facts(model.weights, model.name)
         paths = [model.weights.with_name(name) for name in shard_names(model.weights.name)]
         return gguf_facts(*paths)
-    except Incomplete:
-        raise
     except (ParseError, StorageError, UserError) as error:
         logger.warning("no facts model=%s: %s", model.name, error)
-        return None
+        return error

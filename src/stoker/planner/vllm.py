@@ -27,6 +27,8 @@ DTYPE_BYTES: Final = 2
 _BLOCK: Final = 16
 """Tokens vLLM allocates at a time."""
 
+_LESS_CACHE: Final = "lower or leave out --gpu-memory-utilization and --kv-cache-memory-bytes"
+
 REQUESTS: Final = 4
 """Conversations of full length that the cache has room for; of shorter ones more."""
 _MIB: Final = 1024 * 1024
@@ -74,13 +76,17 @@ def plan_vllm(
     """
     tokens = context or facts.context_size or MIN_CONTEXT
     weights = int(facts.weights_size * WEIGHTS_FACTOR) // gpus
+    told = cache is not None
     if cache is None:
         cache = cache_for(facts, tokens, requests, element) // gpus
     need = weights + cache + OVERHEAD
     limit = min(int(device.total * MAX_UTILIZATION), device.free)
+    if need > limit and told:
+        raise _refusal(need, limit, device.id, _LESS_CACHE)
     if need > limit:
         per_token = max(cache_per_token(facts, element) * requests // gpus, 1)
-        raise _refusal(need, limit, device.id, (limit - weights - OVERHEAD) // per_token)
+        fitting = (limit - weights - OVERHEAD) // per_token
+        raise _refusal(need, limit, device.id, _advice(fitting))
     return VllmPlan(
         utilization=min(-(-need * 100 // device.total) / 100, MAX_UTILIZATION),
         context=tokens,
@@ -97,15 +103,18 @@ def plan_vllm_on_cpu(
 ) -> VllmPlan:  # fmt: skip
     """The same in `free` bytes of host memory. Raises DoesNotFit."""
     tokens = context or facts.context_size or MIN_CONTEXT
+    told = cache is not None
     if cache is None:
         cache = -(-cache_for(facts, tokens, requests, element) // _MIB) * _MIB
         cache = max(cache, CPU_CACHE_MIN)
     need = facts.weights_size + cache + CPU_PROCESSES
+    if need > free and told:
+        raise _refusal(need, free, "the host", _LESS_CACHE)
     if need > free:
         per_token = max(cache_per_token(facts, element) * requests, 1)
         room = (free - facts.weights_size - CPU_PROCESSES) // _MIB * _MIB
         fitting = room // per_token if room >= CPU_CACHE_MIN else 0
-        raise _refusal(need, free, "the host", fitting)
+        raise _refusal(need, free, "the host", _advice(fitting))
     return VllmPlan(
         utilization=0.0,
         context=tokens,
@@ -144,14 +153,18 @@ def _fitting(tokens: int, plan: Callable[[int, int], VllmPlan]) -> Iterator[Vllm
             continue
 
 
-def _refusal(need: int, limit: int, where: str, tokens: int) -> DoesNotFit:
-    fitting = max(tokens // _BLOCK * _BLOCK, 0)
+def _advice(tokens: int) -> str:
+    fitting = tokens // _BLOCK * _BLOCK
+    if fitting > 0:
+        return f"it would fit with --context-size {fitting}"
+    return "take a smaller or quantized version of the model"
+
+
+def _refusal(need: int, limit: int, where: str, advice: str) -> DoesNotFit:
     return DoesNotFit(
         f"vLLM needs {binary_size(need)} of {where}, where {binary_size(max(limit, 0))} can be"
         f" used: {binary_size(need - limit)} are missing",
-        hint=f"it would fit with --context-size {fitting}"
-        if fitting
-        else "take a smaller or quantized version of the model",
+        hint=advice,
     )
 
 
