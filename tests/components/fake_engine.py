@@ -20,6 +20,7 @@ class FakeEngine:
     def __init__(self, *faults: str, ready_within: float = 10.0) -> None:
         self._faults = faults
         self._ready_within = ready_within
+        self.version = "1"
 
     @property
     def name(self) -> str:
@@ -30,7 +31,7 @@ class FakeEngine:
         return frozenset(Format)
 
     def build(self) -> Build | None:
-        return Build(engine=self.name, version="1", source="test")
+        return Build(engine=self.name, version=self.version, source="test")
 
     def check_settings(self, settings: RunSettings) -> None:
         """All settings are fine."""

@@ -1,5 +1,6 @@
 """Where the engine's dry run and the plan disagree, the larger one counts."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,3 +81,18 @@ async def test_the_cpu_is_not_asked_about() -> None:
     engine = Engine({})
     assert await given(engine, CPU) == (CPU,)
     assert engine.asked == []
+
+
+async def test_many_who_want_the_same_ask_once_and_the_first_may_leave() -> None:
+    engine = Engine({33: 3100})
+    opinion = SecondOpinion(engine)
+    asking = [
+        asyncio.create_task(opinion(MODEL, Mode.COMPLETION, (way(33, 3000), CPU), MACHINE))
+        for _ in range(5)
+    ]
+    await asyncio.sleep(0)  # all have begun
+    asking[0].cancel()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1:] == [(way(33, 3100), CPU)] * 4
+    assert engine.asked == [33]

@@ -40,6 +40,8 @@ class Bench:
     """What is seen of the GPUs, look by look; the last one stays."""
     log: list[str] = field(default_factory=list)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    measured: list[str] = field(default_factory=list)
+    """The builds that something was measured with."""
 
     def scheduler(self, engine: FakeEngine) -> Scheduler:
         return Scheduler(
@@ -49,6 +51,7 @@ class Bench:
             run_dir=self.folder,
             engine_log=self._line,
             devices=self._devices,
+            loaded=lambda _run, build, _log: self.measured.append(build),
             clock=lambda: self.now,
         )
 
@@ -197,3 +200,13 @@ async def test_what_runs_out_of_memory_is_loaded_with_less_for_the_same_request(
         assert status.devices == {}
         whats = [entry.what for entry in scheduler.journal.of(None)]
         assert whats == ["loading", "failed to load", "loading", "ready"]
+
+
+async def test_what_is_measured_belongs_to_the_build_that_ran(bench: Bench) -> None:
+    engine = FakeEngine()
+    async with bench.scheduler(engine) as scheduler:
+        await hold(scheduler.lease(request("a")))
+        engine.version = "2"  # installed meanwhile
+        scheduler.unload(None)
+        await gone(scheduler)
+    assert bench.measured == ["1 (test)", "1 (test)"]

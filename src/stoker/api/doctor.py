@@ -82,7 +82,7 @@ def _engines(seen: Symptoms) -> Iterator[Check]:
             yield Check(
                 name,
                 "note" if slow else "ok",
-                f"{build.version} ({build.source})",
+                str(build),
                 "made for any machine: a build for this one reads prompts up to twice as fast:"
                 f" stoker install-runner --backend {name}" if slow else "",
             )  # fmt: skip

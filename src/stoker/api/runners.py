@@ -156,7 +156,7 @@ class RunnerRoutes:
         if build is None:
             return f"Not Installed: {_INSTALL} {name}"
         less = ", not confined" if self._unconfined else ""
-        return f"Running: {name} {build.version} ({build.source}){less}"
+        return f"Running: {name} {build}{less}"
 
     def _current(self, name: str) -> Build | None:
         """The build that would be used now; None without one, or for what is no engine."""

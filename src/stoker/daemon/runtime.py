@@ -113,22 +113,20 @@ class Runtime:
             self._speed,
         )
 
-    def loaded(self, run: RunRequest, log: BufferLog) -> None:
-        """Remember what a model took, by the engine's own log."""
+    def loaded(self, run: RunRequest, build: str, log: BufferLog) -> None:
+        """Remember what a model took with the build that ran it, by the engine's own log."""
         if run.engine == LLAMACPP:
-            build = self._build(run.engine)
             self._measured.note(run.model, run.mode, run.settings, build, log)
             self.planner.forget_costs()
 
     def _taken(self, model: ModelSpec, options: Options) -> Sizes | None:
-        return self._measured.of(model.id, self._build(LLAMACPP), options)
+        return self._measured.of(model.id, self._build(), options)
 
     def _speed(self, model: ModelSpec, options: Options) -> float:
-        return self._measured.speed_of(model.id, self._build(LLAMACPP), options)
+        return self._measured.speed_of(model.id, self._build(), options)
 
-    def _build(self, engine: str) -> str:
-        build = self.engines[engine].build()
-        return f"{build.version} {build.source}" if build else ""
+    def _build(self) -> str:
+        return str(self.engines[LLAMACPP].build() or "")
 
 
 async def _no_devices() -> tuple[Device, ...]:

@@ -88,24 +88,14 @@ class LocalLauncher:
         """
         tail = LineTail(log)
         try:
-            environment = self._prepare(engine, command)
+            process = await self._spawn(engine, command, tail, label)
         except OSError as error:
-            raise _not_started(engine, label, error) from error
-        # Not to be interrupted: uvloop would kill the child but leave before it is reaped.
-        spawning = asyncio.ensure_future(
-            ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
-        )
-        cancelled = await _done(spawning)
-        try:
-            process = spawning.result()
-        except OSError as error:
-            remove_traces(command.socket)
-            raise cancelled or _not_started(engine, label, error) from error
+            raise LaunchFailed(
+                f"{engine.name} cannot be started for {label}: {error}", engine=engine.name
+            ) from error
         logger.info("engine started model=%s engine=%s pid=%s", label, engine.name, process.pid)
         ready = False
         try:
-            if cancelled:
-                raise cancelled
             write_note(command.socket, process.pid)
             await _until_ready(process, tail, engine, command, label=label, progress=progress)
             ready = True
@@ -115,13 +105,10 @@ class LocalLauncher:
         return LocalInstance(process, tail, command.socket)
 
     async def output(self, engine: Engine, command: Command) -> tuple[str, ...]:
-        """Run a command that ends by itself: its last lines. None when it fails or takes long."""
-        tail = LineTail(lambda _: None)
+        """The last lines of a command that ends by itself; none when it fails or takes long."""
         try:
-            environment = self._prepare(engine, command)
-            process = await ChildProcess.spawn(command.argv, environment, tail=tail, label="")
+            process = await self._spawn(engine, command, LineTail(lambda _: None), "")
         except OSError as error:
-            remove_traces(command.socket)
             logger.warning("%s cannot be asked: %s", engine.name, error)
             return ()
         try:
@@ -131,6 +118,26 @@ class LocalLauncher:
             return ()
         finally:
             await _end(process, command.socket, 0)
+
+    async def _spawn(
+        self, engine: Engine, command: Command, tail: LineTail, label: str
+    ) -> ChildProcess:
+        """Raises OSError. Whoever is cancelled here leaves nothing behind."""
+        try:
+            environment = self._prepare(engine, command)
+            # Not to be interrupted: uvloop would kill the child but leave before it is reaped.
+            spawning = asyncio.ensure_future(
+                ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
+            )
+            cancelled = await _done(spawning)
+            process = spawning.result()
+        except OSError:
+            remove_traces(command.socket)
+            raise
+        if cancelled:
+            await _end(process, command.socket, 0)
+            raise cancelled
+        return process
 
     def _prepare(self, engine: Engine, command: Command) -> dict[str, str]:
         """Make the engine's directory; answers its whole environment."""
@@ -218,7 +225,3 @@ async def _done(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
         except asyncio.CancelledError as error:
             cancelled = error
     return cancelled
-
-
-def _not_started(engine: Engine, label: str, error: OSError) -> LaunchFailed:
-    return LaunchFailed(f"{engine.name} cannot be started for {label}: {error}", engine=engine.name)

@@ -75,6 +75,10 @@ class Build:
     source: str
     """Where it came from: `wheel`, `native`, `system`, ..."""
 
+    def __str__(self) -> str:
+        """For people, and to know what was measured with it: `b11549 (native)`."""
+        return f"{self.version} ({self.source})"
+
 
 class Engine(Protocol):
     """A kind of engine."""

@@ -4,6 +4,7 @@ Our estimate decides where a model goes, in a millisecond; how a driver runs a g
 knows. Where the two disagree, the larger counts.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ class SecondOpinion:
     """`asked`: what the engine says a load would take; empty where it cannot say."""
 
     asked: Callable[[ModelSpec, Mode, RunSettings], Awaitable[Sizes]]
-    _said: dict[_Key, Sizes] = field(default_factory=dict)
+    _said: dict[_Key, asyncio.Task[Sizes]] = field(default_factory=dict)
 
     async def __call__(
         self, model: ModelSpec, mode: Mode, ways: tuple[Way, ...], machine: Snapshot
@@ -42,12 +43,7 @@ class SecondOpinion:
         if not best.cost.devices:
             return ways
         key = (model.id, options_of(model, mode, best.settings), machine)
-        said = self._said.get(key)
-        if said is None:
-            said = self._said[key] = await self.asked(model, mode, best.settings)
-            if len(self._said) > _MOST:
-                self._said.pop(next(iter(self._said)))
-            _log(model, best, said)
+        said = await self._answer(key, model, mode, best)
         devices = {
             device: max(size, sum(said.get(device, {}).values()))
             for device, size in best.cost.devices.items()
@@ -58,6 +54,20 @@ class SecondOpinion:
         if ways[1:] and any(size > room[device] for device, size in devices.items()):
             return await self(model, mode, ways[1:], machine)
         return (replace(best, cost=replace(best.cost, devices=devices)), *ways[1:])
+
+    async def _answer(self, key: _Key, model: ModelSpec, mode: Mode, way: Way) -> Sizes:
+        """Asked once, by a task of its own: many may wait, and whoever asked first may leave."""
+        asking = self._said.get(key)
+        if asking is None or asking.cancelled():
+            asking = self._said[key] = asyncio.create_task(self._ask(model, mode, way))
+            if len(self._said) > _MOST:
+                self._said.pop(next(iter(self._said)))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, model: ModelSpec, mode: Mode, way: Way) -> Sizes:
+        said = await self.asked(model, mode, way.settings)
+        _log(model, way, said)
+        return said
 
 
 def _log(model: ModelSpec, way: Way, said: Sizes) -> None:

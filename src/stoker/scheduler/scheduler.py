@@ -67,7 +67,8 @@ class Scheduler:
     Use as an async context manager: leaving it stops every runner. `run_dir` holds the engines'
     sockets; `engine_log` receives every line that an engine writes, after the engine's and the
     model's name; `watch` sees every decision; `room` answers how many bytes of host memory all
-    engines may have now, `devices` what the GPUs are and have; `loaded` is told what a model took.
+    engines may have now, `devices` what the GPUs are and have; `loaded` is told what a model took,
+    and with which build.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Scheduler:
         watch: Callable[[Effect], None] = lambda _: None,
         room: Callable[[], int] | None = None,
         devices: Callable[[], Awaitable[Listing]] | None = None,
-        loaded: Callable[[events.RunRequest, BufferLog], None] = lambda _, __: None,
+        loaded: Callable[[events.RunRequest, str, BufferLog], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._core = core

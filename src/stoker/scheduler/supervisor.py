@@ -41,7 +41,7 @@ class Supervisor:
     """Carries out starts and stops, and reports how each life of a runner went.
 
     Use as an async context manager: leaving it stops every engine. `about_to_load` is awaited
-    before an engine takes memory, and may stop it. `loaded` is told what an engine took, and once
+    before an engine takes memory, and may stop it. `loaded` is told what which build took, and once
     more when it ends, with how fast it was. `report` hears of each start exactly one end,
     whatever the reason; it must not raise.
     """
@@ -53,7 +53,7 @@ class Supervisor:
         launcher: Launcher,
         run_dir: Path,
         engine_log: Callable[[str, str, str], None],
-        loaded: Callable[[RunRequest, BufferLog], None],
+        loaded: Callable[[RunRequest, str, BufferLog], None],
         about_to_load: Callable[[Start], Awaitable[None]],
         report: Callable[[events.Event], object],
         clock: Callable[[], float],
@@ -130,7 +130,7 @@ class Supervisor:
             self._report(events.Died(start.request.key, start.generation))
         finally:
             life.instance = None
-            self._loaded(start.request, life.buffers)
+            self._loaded(start.request, life.build, life.buffers)
             await instance.stop()
         return None
 
@@ -157,8 +157,8 @@ class Supervisor:
         )
         # Only now: a build that failed has been rolled back by the launcher.
         build = engine.build()
-        life.build = f"{build.version} ({build.source})" if build else ""
-        self._loaded(request, buffers)
+        life.build = str(build or "")
+        self._loaded(request, life.build, buffers)
         logger.info(
             "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
             name, request.engine, request.mode, instance.pid, self._clock() - began,
