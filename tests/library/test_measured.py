@@ -100,8 +100,10 @@ async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     taken: dict[str, dict[str, int]] = {}
 
+    here = Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
+
     async def machine(engine: str) -> Snapshot:
-        return Snapshot(host_total=2048 * MIB, host_free=2048 * MIB)
+        return here
 
     planner = RunPlanner(
         SettingsStore(tmp_path / "s.json"),
@@ -113,7 +115,7 @@ async def test_the_next_plan_uses_what_was_measured(tmp_path: Path) -> None:
     computed = await best(planner, model, wanted)
     taken |= SIZES
     assert await best(planner, model, wanted) == computed
-    planner.forget_costs()
+    planner.forget()
     measured = await best(planner, model, wanted)
     assert measured.cost.memory > computed.cost.memory + 40 * MIB
 

@@ -96,3 +96,11 @@ async def test_many_who_want_the_same_ask_once_and_the_first_may_leave() -> None
     assert isinstance(answers[0], asyncio.CancelledError)
     assert answers[1:] == [(way(33, 3100), CPU)] * 4
     assert engine.asked == [33]
+
+
+async def test_another_build_is_asked_anew() -> None:
+    engine, build = Engine({33: 3100}), ["b1"]
+    opinion = SecondOpinion(engine, lambda: build[0])
+    for build[0] in ("b1", "b2", "b2"):
+        await opinion(MODEL, Mode.COMPLETION, (way(33, 3000), CPU), MACHINE)
+    assert engine.asked == [33, 33]

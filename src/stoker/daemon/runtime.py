@@ -85,7 +85,7 @@ class Runtime:
             self._facts,
             machine=self.machine.empty,
             measured=self._taken,
-            opinion=SecondOpinion(dry_run),
+            opinion=SecondOpinion(dry_run, self._build),
         )
         self._installable = kinds(pilot_file())
 
@@ -117,7 +117,7 @@ class Runtime:
         """Remember what a model took with the build that ran it, by the engine's own log."""
         if run.engine == LLAMACPP:
             self._measured.note(run.model, run.mode, run.settings, build, log)
-            self.planner.forget_costs()
+            self.planner.forget()
 
     def _taken(self, model: ModelSpec, options: Options) -> Sizes | None:
         return self._measured.of(model.id, self._build(), options)

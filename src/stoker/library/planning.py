@@ -72,7 +72,6 @@ class RunPlanner:
         self._measured = measured
         self._opinion = opinion
         self._rungs: dict[_Key, tuple[Rung, ...]] = {}
-        self._costs: dict[tuple[Digest, Options], Cost] = {}
         self._answers: dict[tuple[str, Digest, Mode], _Answer] = {}
 
     def settings(self, engine: str, model: ModelSpec, mode: Mode) -> RunSettings:
@@ -155,9 +154,8 @@ class RunPlanner:
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
 
-    def forget_costs(self) -> None:
+    def forget(self) -> None:
         """Something was measured anew. What is asked on every request must not ask the disk."""
-        self._costs.clear()
         self._answers = {}  # another one: what is being worked out now is not remembered
 
     async def _placed(self, key: _Key, place: Callable[[], tuple[Rung, ...]]) -> tuple[Rung, ...]:
@@ -184,16 +182,10 @@ class RunPlanner:
         if divided:
             options = replace(options, offload=placement.offload)
             settings = replace(settings, offload=placement.offload)
-        cost = self._cost(model, options, placement) if here else _cost(placement, {})
+        taken = self._measured(model, options) if here else None
+        cost = _cost(placement, taken or {})
         words = _words(placement) if divided else ""
         return Planned(Way(settings, cost, words, rung.rank), placement, options)
-
-    def _cost(self, model: ModelSpec, options: Options, placement: Placement) -> Cost:
-        key = (model.id, options)
-        if (cost := self._costs.get(key)) is None:
-            cost = _cost(placement, self._measured(model, options) or {})
-            _remember(self._costs, key, cost)
-        return cost
 
 
 def _ladder(

@@ -22,14 +22,18 @@ from stoker.planner.spec import Mode, ModelSpec, RunSettings, Way
 logger = logging.getLogger(__name__)
 
 _MOST: Final = 512
-_Key = tuple[Digest, Options, Snapshot]
+_Key = tuple[Digest, Options, Snapshot, str]
 
 
 @dataclass(frozen=True, slots=True)
 class SecondOpinion:
-    """`asked`: what the engine says a load would take; empty where it cannot say."""
+    """`asked`: what the engine says a load would take; empty where it cannot say.
+
+    `build`: which one of it would be loaded.
+    """
 
     asked: Callable[[ModelSpec, Mode, RunSettings], Awaitable[Sizes]]
+    build: Callable[[], str] = lambda: ""
     _said: dict[_Key, asyncio.Task[Sizes]] = field(default_factory=dict)
 
     async def __call__(
@@ -42,7 +46,7 @@ class SecondOpinion:
         best = ways[0]
         if not best.cost.devices:
             return ways
-        key = (model.id, options_of(model, mode, best.settings), machine)
+        key = (model.id, options_of(model, mode, best.settings), machine, self.build())
         said = await self._answer(key, model, mode, best)
         devices = {
             device: max(size, sum(said.get(device, {}).values()))
