@@ -25,6 +25,9 @@ _SIMPLE: Final = frozenset({
 })  # fmt: skip
 _READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
+_REFUSED: Final = web.ResponseKey("refused", bool)
+"""Of an answer that no page may read."""
+
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
@@ -119,15 +122,16 @@ class Gatekeeper:
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
     """Tell the browser that its page may read the answer; refused origins never are."""
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is not None and response.headers.get("Stoker-Refused") is None:
+    if origin is not None and _REFUSED not in response:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
-    response.headers.popall("Stoker-Refused", None)
 
 
 def _refusal(status: int, text: str) -> web.Response:
-    headers = {"X-Content-Type-Options": "nosniff", "Stoker-Refused": "1"}
-    return web.Response(status=status, text=f"{text}\n", headers=headers)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    response = web.Response(status=status, text=f"{text}\n", headers=headers)
+    response[_REFUSED] = True
+    return response
 
 
 def _is_simple(request: web.Request) -> bool:

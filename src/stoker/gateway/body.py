@@ -87,13 +87,12 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
     Raises PayloadTooLarge, as soon as that is certain, BodyTooSlow, and Busy.
     """
     limit = request.app[LIMITS].body if most is None else most
-    too_large = PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")
     if (request.content_length or 0) > limit:
-        raise too_large
+        raise _too_large(limit)
     if request.content.is_eof():  # it came with its header, as most do: nothing to wait for
         whole = request.content.read_nowait()
         if len(whole) > limit:
-            raise too_large
+            raise _too_large(limit)
         return whole
     chunks: list[bytes] = []
     size = 0
@@ -102,7 +101,11 @@ async def read_body(request: web.Request, most: int | None = None) -> bytes:
         async for chunk in body:
             size += len(chunk)
             if size > limit:
-                raise too_large
+                raise _too_large(limit)
             bodies.take(request, len(chunk))
             chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"request too large: at most {limit} bytes are accepted")

@@ -28,7 +28,7 @@ from stoker.gateway.relay import relay
 from stoker.gateway.tenants import Tenants
 from stoker.gateway.upstream import EngineUnreachable, Upstreams
 from stoker.planner.spec import Mode, ModelSpec, RunSettings, Way
-from stoker.scheduler import Lease, RunRequest, Scheduler
+from stoker.scheduler import Lease, RunnerKey, RunRequest, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ class Resolver(Protocol):
     """Turns a name into a model; the library."""
 
     async def resolve(self, name: str) -> ModelSpec: ...
+
+    def resolved(self, name: str) -> ModelSpec | None:
+        """What `resolve` answered, without a look at the model's files."""
+        ...
 
     def names_of(self, text: str) -> tuple[str, ...]: ...
 
@@ -112,8 +116,8 @@ class Gateway:
 
     async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
         require_model(request, self._resolver, call.model)
-        model = await self._resolver.resolve(call.model)
-        run = await self._request(model, call)
+        model, engine = await self._model(call)
+        run = await self._request(model, engine, call)
         out.seen.model, out.seen.engine = model.id, run.engine
         for last_try in (False, True):
             async with self._lease(call, run, out) as lease:
@@ -176,8 +180,17 @@ class Gateway:
         # Read is not ready: buffers, repacked weights and the first run through the model follow.
         return f"loading {mine.read:.0%}" + (", getting ready" if mine.read >= 1 else "")
 
-    async def _request(self, model: ModelSpec, call: Call) -> RunRequest:
-        engine = self._select(model, call.engine)
+    async def _model(self, call: Call) -> tuple[ModelSpec, Engine]:
+        """The model, and the engine for it. Files are looked at when they are to be loaded."""
+        model = self._resolver.resolved(call.model)
+        if model:
+            engine = self._select(model, call.engine)
+            if self._scheduler.runs(RunnerKey(engine.name, model.id, call.operation.mode)):
+                return model, engine
+        model = await self._resolver.resolve(call.model)
+        return model, self._select(model, call.engine)
+
+    async def _request(self, model: ModelSpec, engine: Engine, call: Call) -> RunRequest:
         mode = call.operation.mode
         settings = self._planner.settings(engine.name, model, mode)
         if call.context_size is not None:

@@ -130,14 +130,21 @@ class Library:
         `ModelSpec.name` is the name as asked. Raises InvalidReference, ModelNotFound,
         UnsupportedFormat, StorageError.
         """
+        spec = self.resolved(name)
+        if spec is None or not self._holds(spec):
+            asked = self._asked
+            spec = asked[name] = await self._find_out(name)
+        return spec
+
+    def resolved(self, name: str) -> ModelSpec | None:
+        """What `resolve` answered, if that is what the name still means.
+
+        Its files are not looked at, which is right for whoever has an engine that holds them open.
+        """
         index = self._store.entries()
         if index is not self._index or len(self._asked) > _MOST_NAMES:
             self._index, self._asked = index, {}
-        asked = self._asked
-        spec = asked.get(name)
-        if spec is None or not self._holds(spec):
-            spec = asked[name] = await self._find_out(name)
-        return spec
+        return self._asked.get(name)
 
     async def _find_out(self, name: str) -> ModelSpec:
         model = self._exact(name)

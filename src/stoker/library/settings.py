@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,8 @@ from stoker.library.kept import write_kept
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Mode, RunSettings
 from stoker.wire.manage import Configuration, Configured
+
+_DEFAULTS: Final = RunSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,12 @@ class SettingsStore:
 
     def of(self, key: SettingsKey) -> RunSettings:
         """The settings to run with. Other modes fall back to those for completion."""
+        if not self._entries:
+            return _DEFAULTS
         entry = self._entries.get(key) or self._entries.get(
             SettingsKey(key.engine, key.model, Mode.COMPLETION)
         )
-        return run_settings(entry.config) if entry else RunSettings()
+        return run_settings(entry.config) if entry else _DEFAULTS
 
     def _read(self) -> list[Configured]:
         try:

@@ -10,8 +10,6 @@ _MODEL: Final = ("model", "engine")
 
 
 class _Times(NamedTuple):
-    """Found once for each set of labels: to look for them costs more than to count."""
-
     all: Histogram
     waited: Histogram
     first: Histogram
@@ -26,6 +24,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # Found once for each set of labels: to look for them costs more than to count.
+        self._counts: dict[tuple[str, str, str, int], Counter] = {}
         self._times: dict[tuple[str, str, str], _Times] = {}
         labels = (*_MODEL, "operation")
         self._requests = Counter(
@@ -82,13 +82,16 @@ class Metrics:
     ) -> None:
         """A request is over. Durations in seconds; status 0 when the client left."""
         labels = (model, engine, operation)
+        if (count := self._counts.get((*labels, status))) is None:
+            count = self._requests.labels(*labels, status or "gone")
+            self._counts[*labels, status] = count
         if (times := self._times.get(labels)) is None:
             times = self._times[labels] = _Times(
                 self._seconds.labels(*labels),
                 self._waited.labels(*labels),
                 self._first.labels(*labels),
             )
-        self._requests.labels(*labels, status or "gone").inc()
+        count.inc()
         times.all.observe(seconds)
         times.waited.observe(waited)
         if first is not None:

@@ -46,11 +46,18 @@ class Journal:
         if isinstance(event, ev.Requested):
             self._asked[event.ticket] = event.request
             self._names[event.request.key.model] = event.request.model.name
-        news = [_happened(event), *(self._decided(effect) for effect in effects)]
-        for model, what, why in filter(None, news):
-            self._entries.append(Entry(time, model, self._names.get(model, model), what, why))
-        if isinstance(event, ev.Released):
+        elif isinstance(event, ev.Released):
             self._asked.pop(event.ticket, None)
+        else:
+            self._enter(_happened(event), time)
+        for effect in effects:
+            if not isinstance(effect, ev.Grant):
+                self._enter(self._decided(effect), time)
+
+    def _enter(self, news: _News | None, time: float) -> None:
+        if news:
+            model, what, why = news
+            self._entries.append(Entry(time, model, self._names.get(model, model), what, why))
         if len(self._names) > MOST:
             self._names = {e.model: e.name for e in self._entries}
 
@@ -58,7 +65,7 @@ class Journal:
         """It did not come to a request: no machine like this one can ever run it so."""
         self._entries.append(Entry(time, model.id, model.name, "refused", why))
 
-    def _decided(self, effect: Effect) -> _News | None:
+    def _decided(self, effect: ev.Start | ev.Stop | ev.Refuse) -> _News | None:
         match effect:
             case ev.Start():
                 (way,) = effect.request.ways
@@ -72,16 +79,12 @@ class Journal:
             case ev.Refuse():
                 asked = self._asked.get(effect.ticket)
                 return (asked.key.model, "refused", effect.error.message) if asked else None
-            case ev.Grant():
-                return None
             case _:
                 assert_never(effect)
 
 
 def _happened(event: Event) -> _News | None:
     match event:
-        case ev.Requested() | ev.Released():
-            return None
         case ev.Started():
             return event.key.model, "ready", f"{event.key.engine} answers"
         case ev.LaunchFailed():

@@ -160,6 +160,10 @@ class Scheduler:
         effects = self._dispatch(events.UnloadAsked(keys, why))
         return sum(isinstance(effect, events.Stop) for effect in effects)
 
+    def runs(self, key: RunnerKey) -> bool:
+        """Whether there is such a runner, in whatever state."""
+        return self._core.runs(key)
+
     def is_ready(self, key: RunnerKey) -> bool:
         """Whether this runner has been loaded and is not about to stop."""
         runner = self._core.runners.get(key)
