@@ -7,8 +7,10 @@ from typing import Final, final
 
 from stoker.access.caller import Caller
 from stoker.access.keys import Key, KeyFile, fingerprint
+from stoker.base.turn import Turn
 from stoker.oci.reference import parse_reference
 
+_ABSENT: Final = (0, 0, 0)
 _INDEXED: Final = 8
 """Hex digits of a hash that keys are found by; the rest is compared in constant time."""
 
@@ -29,6 +31,7 @@ class KeyRing:
     ) -> None:
         self._file = file
         self._path = str(file.path)
+        self._turn = Turn()
         self._registry = default_registry
         self._first_tenant = first_tenant
         self._tenants = False
@@ -55,13 +58,17 @@ class KeyRing:
 
     def refresh(self) -> None:
         """One stat; a file that was replaced has another inode, and one edited by hand a time."""
+        if self._seen and not self._turn.first():
+            return
+        last, self._seen = self._seen, None  # until it could be read
         try:
             found = os.stat(self._path)  # noqa: PTH116  # on every request: half of Path.stat
         except FileNotFoundError:
-            self._seen, self._callers, self._tenants = None, {}, False
+            self._seen, self._callers, self._tenants = _ABSENT, {}, False
             return
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if seen == self._seen:
+        if seen == last:
+            self._seen = seen
             return
         callers: dict[str, list[tuple[str, Caller]]] = {}
         for key in self._file.read():

@@ -121,7 +121,9 @@ class Text(logging.Formatter):
         if record.exc_info:
             text += f"\n{self.formatException(record.exc_info)}"
         # A model's name or an engine's output must not be able to forge a line or move a cursor.
-        clean = "\n    ".join(printable(line) for line in masked(text).splitlines())
+        clean = masked(text)
+        if not clean.isprintable():
+            clean = "\n    ".join(printable(line) for line in clean.splitlines())
         return f"[{rfc3339(record.created)}] {clean}" if self._stamped else clean
 
 

@@ -106,9 +106,9 @@ class Core:
                 self._queue, self.roster, self._troubles, patience=self.patience, dwell=self.dwell
             )
             effects += line.serve(now)
-        for ticket, late in self._queue.overdue(now):
-            error = refusals.waited_too_long(late.request, now - late.since)
-            effects.append(Refuse(ticket, error))
+            for ticket, late in self._queue.overdue(now):
+                error = refusals.waited_too_long(late.request, now - late.since)
+                effects.append(Refuse(ticket, error))
         return effects
 
     def see(self, devices: tuple[Device, ...], since: float) -> None:

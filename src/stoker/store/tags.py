@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, final
 
 from stoker.base.errors import CorruptStore, ParseError
+from stoker.base.turn import Turn
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.oci.manifest import MAX_METADATA, Index, index_bytes, parse_index
@@ -100,6 +101,7 @@ class IndexFile:
         self._layout = layout
         self._path = str(layout.index)
         self._last: _Read | None = None
+        self._turn = Turn()
 
     def read(self) -> Index:
         """Raises CorruptStore, StorageError."""
@@ -117,14 +119,19 @@ class IndexFile:
             return
         with disk_errors("write", self._layout.index):
             replace_file(self._layout.index, index_bytes(after), scratch=self._layout.scratch)
+            self._last = None
 
     def _current(self) -> _Read:
         last = self._last
+        if last and not self._turn.first():
+            return last
+        self._last = None  # until it could be read
         try:
             found = os.stat(self._path)  # noqa: PTH116  # the warm path: half the time of Path.stat
         except OSError as error:
             raise storage_error(error, "read", self._layout.index) from error
         if last and last.stamp == (found.st_mtime_ns, found.st_ino, found.st_size):
+            self._last = last
             return last
         return self._load()
 
