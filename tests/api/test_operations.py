@@ -63,6 +63,17 @@ def test_health_is_cheap_and_deep_health_asks_the_engines(recording: Daemon) -> 
     assert deep.json["runners"] == {"pilot (llama.cpp, completion)": "ready"}
 
 
+def test_deep_health_goes_the_way_of_a_request(recording: Daemon) -> None:
+    recording.cli("unload", "--all")
+    assert ask(recording, "GET", "/health?deep=1").json["runners"] == {}
+    loaded = ask(recording, "GET", "/health?deep=1&model=pilot")
+    assert loaded.status == 200
+    assert loaded.json["runners"] == {"pilot (llama.cpp, completion)": "ready"}
+    missing = ask(recording, "GET", "/health?deep=1&model=nonesuch")
+    assert missing.status == 503
+    assert missing.json["problems"] == ["nonesuch: model not found (stoker pull nonesuch)"]
+
+
 def test_an_engine_that_hangs_is_noticed(recording: Daemon) -> None:
     ask(recording, "POST", "/v1/chat/completions", CHAT)
     (engine,) = recording.engine_pids()

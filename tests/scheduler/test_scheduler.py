@@ -87,10 +87,15 @@ class Monitor:
         keys = KeyRing(KeyFile(self.folder / "keys"), default_registry="docker.io")
         admission = Admission(keys, required=False, loopback=True)
         app = web.Application(middlewares=[admission.admit])
-        app.add_routes(HealthRoutes(library, self.scheduler, Upstreams()).routes())
+        routes = HealthRoutes(library, self.scheduler, Upstreams(), not_asked_for)
+        app.add_routes(routes.routes())
         client = await self.held.enter_async_context(TestClient(TestServer(app)))
         async with client.get("/health?deep=1") as answer:
             return answer.status, (await answer.json()).get("problems", [])
+
+
+async def not_asked_for(request: web.Request, model: str) -> None:
+    raise AssertionError(f"{request.path} loads {model}")
 
 
 async def hold(lease: AbstractAsyncContextManager[Lease]) -> None:

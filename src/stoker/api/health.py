@@ -1,7 +1,7 @@
 """`GET /health`: alive. `?deep=1`: everything a request needs works, engines included."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -35,9 +35,19 @@ class Health(msgspec.Struct, omit_defaults=True):
 
 
 class HealthRoutes:
-    """Cheap for load balancers, deep for people and monitors."""
+    """Cheap for load balancers, deep for people and monitors.
 
-    def __init__(self, library: Library, scheduler: Scheduler, upstreams: Upstreams) -> None:
+    `load` loads the model of that name as a request would; it raises StokerError.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        scheduler: Scheduler,
+        upstreams: Upstreams,
+        load: Callable[[web.Request, str], Awaitable[None]],
+    ) -> None:
+        self._load = load
         self._library = library
         self._scheduler = scheduler
         self._upstreams = upstreams
@@ -48,7 +58,11 @@ class HealthRoutes:
 
     @open_to(Scope.PUBLIC)
     async def health(self, request: web.Request) -> web.StreamResponse:
-        """200, or 503 with the problems. Changes nothing: no model is loaded or kept loaded."""
+        """200, or 503 with the problems.
+
+        `?deep=1` changes nothing: no model is loaded or kept loaded. With `&model=NAME` that one is
+        loaded, just as a request for it would do.
+        """
         if not boolean(request.query.get("deep")):
             return _answer(Health("ok", stoker.__version__))
         require_manager(request)
@@ -58,6 +72,8 @@ class HealthRoutes:
             models = len(await asyncio.to_thread(self._library.models))
         except StokerError as error:
             problems.append(f"store: {error_text(error)}")
+        if name := request.query.get("model"):
+            problems += await self._loaded(request, name)
         runners = self._scheduler.status()
         states = await asyncio.gather(*(self._state(runner) for runner in runners))
         shown = {}
@@ -68,6 +84,14 @@ class HealthRoutes:
                 problems.append(f"{name}: {state}")
         status = "failing" if problems else "ok"
         return _answer(Health(status, stoker.__version__, problems, models, shown))
+
+    async def _loaded(self, request: web.Request, name: str) -> list[str]:
+        """The whole way of a request up to its engine; what stood in it."""
+        try:
+            await self._load(request, name)
+        except StokerError as error:
+            return [f"{name}: {error_text(error)}"]
+        return []
 
     async def _state(self, runner: RunnerStatus) -> tuple[str, bool]:
         """One runner in a few words, and whether that is fine."""

@@ -184,7 +184,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                     unconfined=runtime.unconfined,
                     remote=remote,
                 ),
-                HealthRoutes(library, scheduler, upstreams),
+                HealthRoutes(library, scheduler, upstreams, gateway.load),
                 MetricsRoutes(metrics, scheduler, upstreams),
                 recorder,
                 ConfigRoutes(config),

@@ -22,7 +22,7 @@ from stoker.gateway.answer import Answer, Passthrough
 from stoker.gateway.caller import CALLER, require_model
 from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange, Observer
-from stoker.gateway.operation import Call
+from stoker.gateway.operation import Call, Operation
 from stoker.gateway.outgoing import Outgoing
 from stoker.gateway.relay import relay
 from stoker.gateway.tenants import Tenants
@@ -113,6 +113,10 @@ class Gateway:
             for observe in self._observers:
                 observe(seen)
         return response
+
+    async def load(self, request: web.Request, model: str) -> None:
+        """Load a model as a chat with it would, and ask it nothing. Raises what `serve` raises."""
+        await self.serve(request, Call(Operation.CHAT, model, b"", preload=True))
 
     async def _serve(self, request: web.Request, call: Call, out: Outgoing) -> web.StreamResponse:
         require_model(request, self._resolver, call.model)
