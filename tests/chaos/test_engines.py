@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -112,6 +113,20 @@ def test_it_dies_or_hangs_up_in_a_stream(
     assert len(parts) == int(fault[-1])
     assert "error" in last
     assert b"[DONE]" not in cut.value.partial
+
+
+def test_it_hangs_up_between_requests_and_nobody_notices(
+    faulty: FaultyDaemon, faults: Callable[[str], None]
+) -> None:
+    faults("--once --pause 0.05")
+    with ThreadPoolExecutor(4) as pool:
+        # So many connections are idle afterwards, and none of them will do.
+        stream = {**BODY, "stream": True}
+        answers = list(pool.map(lambda _: ask(faulty.daemon, "POST", PATH, stream), range(4)))
+    assert [answer.status for answer in answers] == [200] * 4
+    (engine,) = faulty.daemon.engine_pids()
+    assert ask(faulty.daemon, "POST", PATH, BODY).status == 200
+    assert faulty.daemon.engine_pids() == [engine]
 
 
 def test_it_is_slow_to_load_and_everybody_waits_for_one(

@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     answer.add_argument("--garbage", action="store_true", help="answer bytes that are no HTTP")
     answer.add_argument("--short", action="store_true", help="announce more than is sent")
     answer.add_argument("--stall-after", type=int, help="say nothing more after so many tokens")
+    answer.add_argument("--once", action="store_true", help="one request for each connection")
     answer.add_argument("--big", type=int, default=0, help="pad whole answers to so many bytes")
     return parser.parse_args()
 
@@ -56,6 +57,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    asked = False
     options: ClassVar[argparse.Namespace]
     healthy_at: ClassVar[float]
 
@@ -77,6 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.options.once and self.asked:
+            self.close_connection = True
+            return
+        self.asked = True
         if self.options.garbage:
             self.wfile.write(os.urandom(4096))
             self.close_connection = True

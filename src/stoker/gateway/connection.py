@@ -23,7 +23,7 @@ class Connection(asyncio.Protocol):
     """Carries one exchange at a time: `send`, then `read` until it answers nothing.
 
     `status` and `headers` are those of the answer. `idle`: no exchange is under way and another may
-    begin.
+    begin. `used_before`: the last request sent was not its first.
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,8 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.headers: CIMultiDict[str] = CIMultiDict()
         self.idle = True
+        self.used_before = False
+        self._used = False
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._chunks: list[bytes] = []
@@ -42,8 +44,14 @@ class Connection(asyncio.Protocol):
         self._broken: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def usable(self) -> bool:
+        """Idle, and the engine has not hung up: that is known before `connection_lost` says so."""
+        return self.idle and self._transport is not None and not self._transport.is_closing()
+
     async def send(self, method: str, path: str, headers: CIMultiDict[str], body: bytes) -> Self:
         """Send a request and wait for the head of its answer. Raises EngineGone."""
+        self.used_before, self._used = self._used, True
         if self._transport is None or self._transport.is_closing():
             raise EngineGone("closed")
         self.idle = self._complete = False

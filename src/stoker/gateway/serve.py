@@ -149,12 +149,20 @@ class Gateway:
     ) -> web.StreamResponse:
         """Being cancelled closes the connection in the middle, which ends the generation."""
         socket = lease.instance.socket
-        connection = await self._upstreams.take(socket)
-        try:
-            body = self._tenants.body(self._engines[out.seen.engine], request[CALLER], call.body)
-            return await relay(request, out, connection, call.operation.path, body)
-        finally:
-            self._upstreams.back(socket, connection)
+        body = self._tenants.body(self._engines[out.seen.engine], request[CALLER], call.body)
+        fresh = False
+        while True:
+            connection = await self._upstreams.take(socket, fresh=fresh)
+            try:
+                return await relay(request, out, connection, call.operation.path, body)
+            except EngineGone:
+                # An engine may close an idle connection just as we use it; that says nothing about
+                # the engine, and all other idle ones may be closed by now too.
+                if out.sent or not connection.used_before:
+                    raise
+                fresh = True
+            finally:
+                self._upstreams.back(socket, connection)
 
     def _lease(
         self, call: Call, run: RunRequest, out: Outgoing

@@ -44,16 +44,16 @@ class Upstreams:
         for pool in self._idle.values():
             _close(pool)
 
-    async def take(self, socket: Path) -> Connection:
-        """A connection to the engine that listens there, to be given `back`.
+    async def take(self, socket: Path, *, fresh: bool = False) -> Connection:
+        """A connection to the engine that listens there, to be given `back`; `fresh`: a new one.
 
         Raises EngineUnreachable.
         """
-        pool = self._idle.get(socket)
+        pool = None if fresh else self._idle.get(socket)
         now = time.monotonic()
         while pool:
             since, connection = pool.pop()
-            if connection.idle and now - since < _KEEP_ALIVE:
+            if connection.usable and now - since < _KEEP_ALIVE:
                 return connection
             connection.abort()
         try:
@@ -66,7 +66,7 @@ class Upstreams:
 
     def back(self, socket: Path, connection: Connection) -> None:
         """Its exchange is over; one that was left in the middle is closed."""
-        if not connection.idle:
+        if not connection.usable:
             connection.abort()
             return
         pool = self._idle.get(socket)
