@@ -17,6 +17,7 @@ from stoker.base.errors import CorruptStore, ParseError, UnsupportedFormat
 from stoker.formats.code import why_not
 from stoker.formats.tar import Member, MemberKind, TarParser
 from stoker.oci.descriptor import Descriptor
+from stoker.store.below import create_below, place_below
 from stoker.store.layout import Layout
 from stoker.store.partial import is_present
 
@@ -54,19 +55,21 @@ def read_archives(layout: Layout, layers: Sequence[Descriptor]) -> tuple[Archive
     return tuple(Archive(layer, tuple(_names(layout, layer))) for layer in layers)
 
 
-def unpack(layout: Layout, archive: Archive, target: Path) -> None:
-    """Write the files below `target`, none of which may be there. Raises as `read_archives`."""
+def unpack(layout: Layout, archive: Archive, target: int) -> None:
+    """Write the files below the open directory `target`, none of which may be there.
+
+    Raises as `read_archives`, and OSError.
+    """
     wanted = set(archive.names)
     for name, content in _files(layout, archive.descriptor):
         if name not in wanted:
             for _ in content:
                 pass
             continue
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Neither an existing file nor a link is ever opened.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(path, flags, 0o444), "wb") as file:
+        with (
+            place_below(target, name) as (folder, last),
+            os.fdopen(create_below(folder, last, 0o444), "wb") as file,
+        ):
             for piece in content:
                 file.write(piece)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from stoker.base.errors import CorruptStore
 from stoker.oci.descriptor import Descriptor
+from stoker.store.below import create_below, directory_below, held_open, place_below
 from stoker.store.durable import disk_errors
 from stoker.store.layout import Layout
 from stoker.store.lock import StoreLock
@@ -62,13 +63,19 @@ def build_view(
             names = [name for name, _ in files]
             check_names([*names, *(name for archive in found for name in archive.names)])
         try:
-            (building / MODEL).mkdir(parents=True)
-            for name, descriptor in files:
-                _place(layout, descriptor, building / MODEL / name)
-            for archive in found:
-                unpack(layout, archive, building / MODEL)
-            if found:
-                (building / UNPACKED).write_text(_unpacked(archives))
+            with (
+                held_open(layout.views) as views,
+                directory_below(views, building.name) as view,
+                directory_below(view, MODEL) as model,
+            ):
+                for name, descriptor in files:
+                    with place_below(model, name) as (folder, last):
+                        _place(layout, descriptor, folder, last)
+                for archive in found:
+                    unpack(layout, archive, model)
+                if found:
+                    with os.fdopen(create_below(view, UNPACKED, 0o644), "w") as file:
+                        file.write(_unpacked(archives))
             with lock.held():
                 # Another process may have been faster; an equal view is as good as ours.
                 if not _is_right(layout, target, files, archives):
@@ -113,19 +120,28 @@ def _is_same(seen: os.stat_result, blob: os.stat_result) -> bool:
     )
 
 
-def _place(layout: Layout, descriptor: Descriptor, target: Path) -> None:
+def _place(layout: Layout, descriptor: Descriptor, folder: int, name: str) -> None:
     if not is_present(layout, descriptor.digest, descriptor.size):
         raise CorruptStore(
             f"{descriptor.digest} is not here in full length",
             hint="`stoker verify --repair`, then pull the model again",
         )
     blob = layout.blob(descriptor.digest)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for place in (os.link, os.symlink):
+    try:
+        os.link(blob, name, dst_dir_fd=folder)
+    except OSError:
+        # Another file system, exFAT, 1024 links on one blob.
         try:
-            place(blob, target)
+            os.symlink(blob, name, dir_fd=folder)
         except OSError:
-            # No hard links (another file system, exFAT, 1024 links on one blob), no symbolic ones.
-            continue
-        return
-    shutil.copy2(blob, target)
+            _copy(blob, folder, name)
+
+
+def _copy(blob: Path, folder: int, name: str) -> None:
+    """With the blob's time stamp, see `_is_same`."""
+    with blob.open("rb") as source:
+        status = os.fstat(source.fileno())
+        with os.fdopen(create_below(folder, name, status.st_mode & 0o777), "wb") as target:
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.utime(target.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
