@@ -65,3 +65,22 @@ def test_json_logs_tell_what_happened_to_a_request(logged: Daemon) -> None:
     times = [line["time"] for line in said]
     assert times == sorted(times)
     assert all(json.loads(line) for line in (logged.home / "daemon.out").read_text().splitlines())
+
+
+@pytest.mark.parametrize(("level", "lines"), [("info", 1), ("warning", 0)])
+def test_a_request_is_one_line_where_the_service_says_what_it_does(
+    tmp_path: Path, level: str, lines: int
+) -> None:
+    with running_daemon(tmp_path, "--log-level", level) as daemon:
+        assert ask(daemon, "GET", "/no/such%1b[2J", headers={"X-Request-Id": "one"}).status == 404
+    files = {"terminal": tmp_path / "daemon.out", "file": tmp_path / "logs" / "stoker.log"}
+    said = {where: path.read_text() if path.exists() else "" for where, path in files.items()}
+    mine = {
+        where: [line for line in text.splitlines() if "id=one" in line]
+        for where, text in said.items()
+    }
+    assert {where: len(found) for where, found in mine.items()} == dict.fromkeys(said, lines)
+    for line in mine["terminal"]:
+        assert line.startswith("INFO request method=GET path='/no/such")
+        assert "status=404" in line
+    assert "\x1b" not in "".join(said.values())

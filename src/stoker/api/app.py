@@ -8,12 +8,13 @@ from aiohttp import web
 import stoker
 from stoker.api.admission import Admission
 from stoker.api.audit import Audit
-from stoker.api.middleware import identify, sign, translate_errors
+from stoker.api.middleware import REQUEST_LOG, identify, sign, translate_errors
 from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.gateway import LIMITS, Limits
 from stoker.gateway.body import BODIES, Bodies
+from stoker.observe.logs import RequestLog
 from stoker.wire.manage import Version
 
 
@@ -33,6 +34,7 @@ def build_app(
     app.on_response_prepare.append(sign)
     app[LIMITS] = limits
     app[BODIES] = Bodies()
+    app[REQUEST_LOG] = RequestLog()
     Gatekeeper(policy).install(app)
     app.middlewares.extend([translate_errors, admission.admit, audit.note])
     app.add_routes([web.get("/", root), web.route("*", "/version", version)])

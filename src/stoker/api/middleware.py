@@ -18,9 +18,12 @@ from stoker.api.errors import (
 from stoker.base.errors import LaunchFailed, NotFound, StokerError, WrongMethod
 from stoker.gateway.body import BODIES
 from stoker.gateway.caller import CALLER
+from stoker.observe.logs import RequestLog
 from stoker.observe.request_id import HEADER, accepted, request_id
 
 logger = logging.getLogger(__name__)
+
+REQUEST_LOG: Final = web.AppKey("request_log", RequestLog)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,11 +45,11 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     finally:
         request.app[BODIES].give_back(request)
         seconds = time.perf_counter() - began
-        # %r: a path may hold line breaks and escape sequences.
-        logger.info(
-            "request method=%s path=%r status=%s seconds=%.3f caller=%r",
-            request.method, request.path, status, seconds, _caller(request),
-        )  # fmt: skip
+        # !r: a path may hold line breaks and escape sequences.
+        request.app[REQUEST_LOG](
+            f"request method={request.method} path={request.path!r} status={status}"
+            f" seconds={seconds:.3f} caller={_caller(request)!r}"
+        )
 
 
 def _caller(request: web.Request) -> str:

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import time
+from abc import abstractmethod
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -68,8 +69,8 @@ def _second(seconds: int) -> str:
 class Lines(Protocol):
     """A form of log lines."""
 
-    def service(self) -> logging.Formatter:
-        """For what Stoker says."""
+    def service(self, *, stamped: bool = True) -> "ServiceLine":
+        """For what Stoker says; without its time where that is now."""
         ...
 
     def engine(self, engine: str, model: str, line: str) -> str:
@@ -80,8 +81,8 @@ class Lines(Protocol):
 class TextLines:
     """`[2026-01-02T03:04:05.678901234Z] INFO event key=value id=request`, for people."""
 
-    def service(self) -> logging.Formatter:
-        return Text(stamped=True)
+    def service(self, *, stamped: bool = True) -> "ServiceLine":
+        return Text(stamped=stamped)
 
     def engine(self, engine: str, model: str, line: str) -> str:
         del engine  # each has a file of its own
@@ -91,8 +92,9 @@ class TextLines:
 class JsonLines:
     """`{"time": …, "level": …, "message": …}`, for programs. `time` comes first."""
 
-    def service(self) -> logging.Formatter:
-        return _Json()
+    def service(self, *, stamped: bool = True) -> "ServiceLine":
+        del stamped  # its time is part of it
+        return Json()
 
     def engine(self, engine: str, model: str, line: str) -> str:
         said = {
@@ -107,36 +109,52 @@ class JsonLines:
 LINES: Final[dict[str, Lines]] = {"text": TextLines(), "json": JsonLines()}
 
 
-class Text(logging.Formatter):
-    """One record for people; without a stamp on a terminal, where it is now."""
+class ServiceLine(logging.Formatter):
+    """Lines of Stoker's own: of a record, or of what a record would say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Called by `logging`."""
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        return self.line(record.levelname, record.name, record.getMessage(), record.created, trace)
+
+    @abstractmethod
+    def line(self, level: str, logger: str, message: str, created: float, trace: str = "") -> str:
+        """`created` in Unix seconds."""
+
+
+class Text(ServiceLine):
+    """For people; without a stamp on a terminal, where it is now."""
 
     def __init__(self, *, stamped: bool) -> None:
         super().__init__()
         self._stamped = stamped
 
-    def format(self, record: logging.LogRecord) -> str:
-        text = f"{record.levelname} {record.getMessage()}"
+    def line(self, level: str, logger: str, message: str, created: float, trace: str = "") -> str:
+        del logger
+        text = f"{level} {message}"
         if name := request_id.get():
             text += f" id={name}"
-        if record.exc_info:
-            text += f"\n{self.formatException(record.exc_info)}"
+        if trace:
+            text += f"\n{trace}"
         # A model's name or an engine's output must not be able to forge a line or move a cursor.
         clean = masked(text)
         if not clean.isprintable():
             clean = "\n    ".join(printable(line) for line in clean.splitlines())
-        return f"[{rfc3339(record.created)}] {clean}" if self._stamped else clean
+        return f"[{rfc3339(created)}] {clean}" if self._stamped else clean
 
 
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+class Json(ServiceLine):
+    """For programs."""
+
+    def line(self, level: str, logger: str, message: str, created: float, trace: str = "") -> str:
         said = {
-            "time": rfc3339(record.created),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": masked(record.getMessage()),
+            "time": rfc3339(created),
+            "level": level,
+            "logger": logger,
+            "message": masked(message),
         }
         if name := request_id.get():
             said["request_id"] = name
-        if record.exc_info:
-            said["exception"] = masked(self.formatException(record.exc_info))
+        if trace:
+            said["exception"] = masked(trace)
         return json_line(said)

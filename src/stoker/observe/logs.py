@@ -7,11 +7,14 @@ import asyncio
 import logging
 import logging.handlers
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from stoker.observe.lines import LINES, Text
+from stoker.observe.lines import LINES, ServiceLine
 
 SERVICE_LOG: Final = "stoker.log"
 
@@ -30,14 +33,14 @@ def set_up_logging(directory: Path, *, level: str, form: str, foreground: bool) 
     handlers: list[logging.Handler] = [HeldFile(directory / SERVICE_LOG, LINES[form].service())]
     if foreground:
         console = logging.StreamHandler(sys.stderr)
-        console.setFormatter(LINES[form].service() if form == "json" else Text(stamped=False))
+        console.setFormatter(LINES[form].service(stamped=False))
         handlers.append(console)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
     # No line of ours says where in the code or in which thread it was written; to find that out
     # costs as much as the rest of a line (the logging cookbook's "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001
-    # One line for each request is ours (api/middleware), with an id and a time.
+    # One line for each request is ours (RequestLog), with an id and a time.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
@@ -50,6 +53,32 @@ def flush_service_log() -> None:
     """Write what is held of the service's log."""
     for handler in logging.getLogger().handlers:
         handler.flush()
+
+
+class RequestLog:
+    """One line of level INFO for each request that is over, wherever the service's lines go.
+
+    Without a record of `logging` for each: that costs as much as the line itself.
+    """
+
+    def __init__(self) -> None:
+        self._outputs: list[tuple[ServiceLine, Callable[[str], object]]] = []
+        root = logging.getLogger()
+        if not root.isEnabledFor(logging.INFO):
+            return
+        for handler in root.handlers:
+            if not isinstance(handler.formatter, ServiceLine):
+                continue
+            if isinstance(handler, HeldFile):
+                self._outputs.append((handler.formatter, handler.hold))
+            elif isinstance(handler, logging.StreamHandler):
+                self._outputs.append((handler.formatter, partial(print, file=handler.stream)))
+
+    def __call__(self, said: str) -> None:
+        """Take one line."""
+        now = time.time()
+        for form, take in self._outputs:
+            take(form.line("INFO", "stoker.requests", said, now))
 
 
 class EngineLog:
