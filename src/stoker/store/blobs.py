@@ -15,8 +15,9 @@ from stoker.oci.digest import Digest, hasher_for, split_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.store.adopt import Adoption, Stamp, adopt
 from stoker.store.durable import disk_errors
-from stoker.store.ingest import DiskIngest, PresentIngest, open_ingest
+from stoker.store.ingest import DiskIngest
 from stoker.store.layout import Layout
+from stoker.store.opening import PresentIngest, open_ingest
 from stoker.store.partial import is_present
 from stoker.store.tags import IndexFile
 from stoker.store.threads import ended, start, to_end
