@@ -167,7 +167,8 @@ def test_it_is_killed_while_idle(
     (engine,) = faulty.daemon.engine_pids()
     os.kill(engine, number)
     assert until_ok(faulty).status == 200
-    assert faulty.daemon.engine_pids() != [engine]
+    while engine in faulty.daemon.engine_pids():
+        time.sleep(0.01)  # a signal is sent, not yet obeyed: it may have answered once more
 
 
 def test_it_is_killed_while_it_loads(faulty: FaultyDaemon, faults: Callable[[str], None]) -> None:
