@@ -133,10 +133,10 @@ def test_it_is_slow_to_load_and_everybody_waits_for_one(
     faulty: FaultyDaemon, faults: Callable[[str], None]
 ) -> None:
     faults("--loading 1")
-    lines = [http.client.HTTPConnection("127.0.0.1", faulty.daemon.port) for _ in range(20)]
+    lines = [http.client.HTTPConnection("127.0.0.1", faulty.daemon.port) for _ in range(60)]
     for line in lines:
         line.request("POST", PATH, json.dumps(BODY), {"Content-Type": "application/json"})
-    assert [line.getresponse().status for line in lines] == [200] * 20
+    assert [line.getresponse().status for line in lines] == [200] * 60
     for line in lines:
         line.close()
     assert len(faulty.daemon.engine_pids()) == 1

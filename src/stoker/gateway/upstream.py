@@ -18,6 +18,8 @@ _KEEP_ALIVE: Final = 4.0
 little earlier rarely meets the race between "server closes" and "client sends"."""
 _CONNECT_WITHIN: Final = 10.0
 """Seconds; a local engine accepts at once or is stuck. Generation itself has no limit."""
+_QUEUE_FULL: Final = 0.005
+"""Seconds until it is tried again: no event tells when there is room."""
 
 _Pool = deque[tuple[float, Connection]]
 
@@ -58,11 +60,9 @@ class Upstreams:
             connection.abort()
         try:
             async with asyncio.timeout(_CONNECT_WITHIN):
-                loop = asyncio.get_running_loop()
-                _, connection = await loop.create_unix_connection(Connection, str(socket))
+                return await _connected(socket)
         except OSError as error:
             raise EngineUnreachable(str(error)) from error
-        return connection
 
     def back(self, socket: Path, connection: Connection) -> None:
         """Its exchange is over; one that was left in the middle is closed."""
@@ -91,6 +91,18 @@ class Upstreams:
         """Runners come and go seldom: look for pools whose socket is gone when one comes."""
         for socket in [socket for socket in self._idle if not socket.exists()]:
             _close(self._idle.pop(socket))
+
+
+async def _connected(socket: Path) -> Connection:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            _, connection = await loop.create_unix_connection(Connection, str(socket))
+        except BlockingIOError:
+            # Many come at once, and its queue of new connections is full: llama-server's has five.
+            await asyncio.sleep(_QUEUE_FULL)
+        else:
+            return connection
 
 
 def _close(pool: _Pool) -> None:
