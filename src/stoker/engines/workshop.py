@@ -165,7 +165,10 @@ class Workshop:
         Raises StorageError, Conflict during an installation, NotFound without such a build.
         """
         if engine in self._scopes:
-            raise Conflict(f"{engine} is being installed", hint="wait, or cancel that first")
+            raise Conflict(
+                f"{engine} is being installed",
+                hint="wait, or end that with Ctrl-C where it was begun",
+            )
         found = self.builds(engine)
         if gpu and all(build.gpu != gpu for build in found):
             variants = sorted({build.manifest.variant for build in found})

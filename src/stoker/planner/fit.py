@@ -141,7 +141,8 @@ class _Search:
         required = policy is GpuPolicy.REQUIRED
         if required and not self._devices:
             return DoesNotFit(
-                "a GPU is required and this machine has none", hint="let the CPU be used"
+                "a GPU is required and this machine has none",
+                hint="--gpu preferred lets the CPU be used",
             )
         estimate = self._estimate(list(self._contexts(options))[-1])
         if required:
