@@ -27,6 +27,22 @@ def test_generate_whole_with_a_schema(daemon: Daemon) -> None:
     assert answer.json["response"].lstrip().startswith("{")
 
 
+def test_penalties_look_back_as_far_as_they_are_told(daemon: Daemon) -> None:
+    """-1 is all of the context, as with Ollama; the engine itself refuses it."""
+
+    def answered(look_back: int) -> str:
+        options = {"temperature": 0, "num_predict": 150, "repeat_penalty": 3.0}
+        options["repeat_last_n"] = look_back
+        body = {"model": "test/endless", "prompt": "hi", "raw": True, "stream": False}
+        answer = ask(daemon, "POST", "/api/generate", {**body, "options": options})
+        assert answer.status == 200, answer.body
+        text: str = answer.json["response"]
+        return text
+
+    assert answered(-1) == answered(4096)
+    assert answered(-1) != answered(2)
+
+
 def test_keep_alive_loads_pins_and_unloads(daemon: Daemon) -> None:
     def running() -> dict[str, str]:
         listed = ask(daemon, "GET", "/api/ps").json["models"]

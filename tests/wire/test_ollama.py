@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stoker.base.errors import UserError
+from stoker.gateway.bounds import MAX_LOOK_BACK
 from stoker.wire import ollama
 from stoker.wire.ollama_answer import Kind, OllamaAnswer
 
@@ -76,6 +77,9 @@ def test_options_and_formats_get_openais_names() -> None:
     assert "numa" not in body
     assert body["response_format"]["json_schema"]["schema"] == schema
     assert body["stream_options"] == {"include_usage": True}
+    whole = ollama.Chat(model="m", options={"repeat_last_n": -1})
+    body = ollama.chat_body(whole, stream=False)
+    assert body["repeat_last_n"] == ollama.WHOLE_CONTEXT == MAX_LOOK_BACK
     unlimited = ollama.Chat(model="m", options={"num_predict": -1}, format="json")
     body = ollama.chat_body(unlimited, stream=False)
     assert "max_tokens" not in body

@@ -102,6 +102,11 @@ _OPTIONS: Final = {
 }  # fmt: skip
 
 
+WHOLE_CONTEXT: Final = 1024 * 1024
+"""Tokens to look back for -1, "all of the context": as many as anybody may ask for, and more than
+contexts have. llama.cpp knows no -1 here, and takes more than there is for all."""
+
+
 def chat_body(chat: Chat, *, stream: bool) -> dict[str, Any]:
     """The body of an OpenAI chat completion."""
     body = _body(chat, stream=stream)
@@ -149,8 +154,9 @@ def _body(request: Request, *, stream: bool) -> dict[str, Any]:
     for name, value in (request.options or {}).items():
         # A negative number of tokens is "no limit", which is what leaving it out means.
         unlimited = name == "num_predict" and isinstance(value, int) and value < 0
+        whole = name == "repeat_last_n" and value == -1
         if name in _OPTIONS and value is not None and not unlimited:
-            body[_OPTIONS[name]] = value
+            body[_OPTIONS[name]] = WHOLE_CONTEXT if whole else value
     if request.format == "json":
         body["response_format"] = {"type": "json_object"}
     elif isinstance(request.format, dict) and request.format:
