@@ -13,6 +13,7 @@ import pytest
 
 from tests.components.daemon import STOKER, Daemon, running_daemon
 from tests.components.fake_sdist import fake_sdist
+from tests.components.http import ask
 
 INSTALL = ("install-runner", "--backend", "llama.cpp", "--gpu", "none")
 
@@ -103,6 +104,29 @@ def test_one_variant_is_removed(daemon: Daemon, packages: Path) -> None:
     assert builds(daemon) == [("b11549", "wheel", True)]
     lone = daemon.cli("uninstall-runner", "--gpu", "none")
     assert "--gpu goes with --backend" in lone.stderr
+
+
+def test_what_is_removed_is_deleted_without_anybody_waiting(daemon: Daemon, packages: Path) -> None:
+    fake_sdist(packages)
+    assert daemon.cli(*INSTALL, timeout=120).returncode == 0
+    (directory,) = (daemon.home / "engines" / "llama.cpp").glob("native-*")
+    done = daemon.cli("uninstall-runner", "--backend", "llama.cpp")
+    assert done.returncode == 0, done.stderr
+    assert not directory.exists()
+    body = {"backend": "llama.cpp", "wait": True}
+    assert ask(daemon, "POST", "/engines/uninstall-backend", body).json == {"builds": 0}
+    assert list((daemon.home / "engines" / ".trash").iterdir()) == []
+    assert list((daemon.home / "cache" / "engines" / ".trash").iterdir()) == []
+
+
+def test_what_an_earlier_daemon_left_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "engines" / ".trash" / "left" / "lib").mkdir(parents=True)
+    (tmp_path / "engines" / "vllm" / ".staging-new").mkdir(parents=True)
+    with running_daemon(tmp_path) as later:
+        body = {"backend": "vllm", "wait": True}
+        assert ask(later, "POST", "/engines/uninstall-backend", body).status == 200
+        assert [path.name for path in (tmp_path / "engines").iterdir()] == [".trash"]
+        assert list((tmp_path / "engines" / ".trash").iterdir()) == []
 
 
 def test_a_compiler_error_changes_nothing(daemon: Daemon, packages: Path) -> None:

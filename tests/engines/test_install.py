@@ -58,7 +58,7 @@ class Workshop:
         return "fine"
 
     def left(self) -> list[str]:
-        return sorted(path.name for path in (self.builds._root / "x").iterdir())
+        return sorted(path.name for path in (self.builds.root / "x").iterdir())
 
 
 @pytest.fixture

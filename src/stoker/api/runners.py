@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from stoker.engines.builds import InstalledBuild
 from stoker.engines.install import State
 from stoker.engines.releases import Release, parse_release
 from stoker.engines.spec import Build, Engine
+from stoker.engines.trash import deleted
 from stoker.engines.workshop import Workshop
 from stoker.scheduler import Scheduler
 from stoker.wire import runners as wire
@@ -103,7 +106,17 @@ class RunnerRoutes:
             count = await self._workshop.uninstall(asked.backend, asked.gpu)
         except StokerError as error:
             return text_response(error, prefix="backend uninstall failed: ")
+        for job in self.delete_discarded():
+            if asked.wait:
+                await _finished(job)
         return json_response(wire.Uninstalled(count))
+
+    def delete_discarded(self) -> list[Job]:
+        """Delete what was uninstalled, now or by an earlier daemon: nobody need wait for it."""
+        return [
+            self._jobs.start(f"delete {path}", partial(_delete, path))
+            for path in self._workshop.discarded
+        ]
 
     def _check(self, backend: str) -> None:
         if not backend:
@@ -190,6 +203,11 @@ def _release(request: web.Request, asked: wire.InstallBackend) -> Release | None
         return None
     require_own_socket(request, "an archive to install from can be named only")
     return parse_release(asked.source, asked.digest)
+
+
+async def _delete(path: Path, notify: Notify) -> None:
+    del notify
+    await deleted(path)
 
 
 def _iso(seconds: float) -> str:

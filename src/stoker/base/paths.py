@@ -83,6 +83,11 @@ class Paths:
         """Engine builds and environments made by `install-runner`."""
         return self.data / "engines"
 
+    @property
+    def engine_cache(self) -> Path:
+        """What is kept to make engine builds faster: downloads, compiled parts."""
+        return self.cache / "engines"
+
 
 def paths_of(environ: Mapping[str, str] | None = None) -> Paths:
     """The paths that these environment variables select."""

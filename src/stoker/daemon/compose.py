@@ -142,6 +142,14 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
             admission = Admission(
                 ring, required=config.require_keys, loopback=is_loopback(config.host)
             )
+            runners = RunnerRoutes(
+                engines=engines,
+                scheduler=scheduler,
+                unconfined=runtime.unconfined,
+                workshop=runtime.workshop(),
+                jobs=jobs,
+            )
+            runners.delete_discarded()
             app = build_app(
                 Policy.of(config.allowed_origins, config.allowed_hosts, listen=config.host),
                 admission,
@@ -165,13 +173,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 ResponsesRoutes(gateway, ResponseStore()),
                 OllamaRoutes(gateway, library, scheduler),
                 OllamaModelRoutes(library, puller, scheduler),
-                RunnerRoutes(
-                    engines=engines,
-                    scheduler=scheduler,
-                    unconfined=runtime.unconfined,
-                    workshop=runtime.workshop(),
-                    jobs=jobs,
-                ),
+                runners,
                 PlanRoutes(
                     library=library,
                     planner=planner,

@@ -100,7 +100,7 @@ class Runtime:
         """Where engines are installed."""
         paths = self._paths
         return Workshop(
-            self.builds, paths.engines, paths.cache / "engines", self._environ, self._installable
+            self.builds, paths.engines, paths.engine_cache, self._environ, self._installable
         )
 
     def planning(self, scheduler: Scheduler) -> Planning:

@@ -20,6 +20,7 @@ from typing import Final, final
 import msgspec
 
 from stoker.base.errors import StorageError
+from stoker.engines.trash import discard
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Builds:
     def __init__(
         self, root: Path, *, gpu: str = "auto", clock: Callable[[], float] = time.time
     ) -> None:
-        self._root = root
+        self.root: Final = root
         self.gpu: Final = gpu
         self._clock = clock
         self.changes = 0
@@ -99,7 +100,7 @@ class Builds:
     def all(self, engine: str) -> tuple[InstalledBuild, ...]:
         """Newest first, retired ones too. Unreadable ones are left out."""
         try:
-            names = [entry.path for entry in os.scandir(self._root / engine)]
+            names = [entry.path for entry in os.scandir(self.root / engine)]
         except OSError:
             return ()  # nothing was ever installed
         found = (_read(Path(name)) for name in names)
@@ -118,7 +119,7 @@ class Builds:
 
         Raises StorageError.
         """
-        path = self._root / engine / f"{_STAGING}{variant}"
+        path = self.root / engine / f"{_STAGING}{variant}"
         try:
             shutil.rmtree(path, ignore_errors=True)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,20 +163,21 @@ class Builds:
             raise _trouble(build.directory, error) from error
 
     def remove(self, engine: str, *, gpu: str = "") -> int:
-        """Delete an engine's builds, or only those for a kind of GPU; how many there were.
+        """Discard an engine's builds, or only those for a kind of GPU; how many there were.
 
         Raises StorageError.
         """
         self.changes += 1
         builds = [build for build in self.all(engine) if gpu in ("", build.gpu)]
-        for build in builds:
-            _delete(build.directory)
         if not gpu:
-            shutil.rmtree(self._root / engine, ignore_errors=True)
+            discard(self.root, self.root / engine)
+        else:
+            for build in builds:
+                discard(self.root, build.directory)
         return len(builds)
 
     def sweep(self, engine: str) -> None:
-        """Delete leftovers of attempts and superseded builds. Only while no engine runs."""
+        """Discard leftovers of attempts and superseded builds. Only while no engine runs."""
         seen: dict[str, int] = {}
         keep = set()
         for build in self.all(engine):
@@ -183,10 +185,10 @@ class Builds:
             seen[variant] = seen.get(variant, 0) + 1
             if seen[variant] <= _KEPT:
                 keep.add(build.directory)
-        folder = self._root / engine
+        folder = self.root / engine
         for path in folder.iterdir() if folder.is_dir() else ():
             if path not in keep:
-                _delete(path)
+                discard(self.root, path)
 
 
 def _name(variant: str, version: str, number: int) -> str:
@@ -208,17 +210,6 @@ def _write(directory: Path, manifest: Manifest) -> None:
     part = directory / f"{_MANIFEST}.part"
     part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     part.replace(directory / _MANIFEST)
-
-
-def _delete(path: Path) -> None:
-    """The manifest first: what is half deleted must not pass for a build."""
-    try:
-        (path / _MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(path)
-    except NotADirectoryError:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise _trouble(path, error) from error
 
 
 def _trouble(path: Path, error: OSError) -> StorageError:

@@ -1,7 +1,6 @@
 """Installs and removes engines: looks at the machine, chooses the recipe, has it carried out."""
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from stoker.engines.recipe import Places, Recipe, check_room
 from stoker.engines.releases import LLAMA_SERVER, Release, fetch, release_recipe, settled
 from stoker.engines.sample_model import write_sample
 from stoker.engines.selftest import answers, quantizes
+from stoker.engines.trash import discard, discarded
 from stoker.engines.vllm import Vllm
 from stoker.engines.vllm_recipe import vllm_recipe
 from stoker.net.options import net_options_of
@@ -159,9 +159,10 @@ class Workshop:
         return self._builds.all(engine)
 
     async def uninstall(self, engine: str, gpu: str = "") -> int:
-        """Remove the builds of an engine and what is kept to make them; how many there were.
+        """Discard the builds of an engine and what is kept to make them; how many there were.
 
         With `gpu` only those for that kind; what is kept stays then. Only while none of them runs.
+        What was discarded is to be deleted, see `discarded`.
         Raises StorageError, Conflict during an installation, NotFound without such a build.
         """
         if engine in self._scopes:
@@ -178,8 +179,13 @@ class Workshop:
             )
         count = await asyncio.to_thread(partial(self._builds.remove, engine, gpu=gpu))
         if not gpu:
-            await asyncio.to_thread(shutil.rmtree, self._cache / engine, ignore_errors=True)
+            await asyncio.to_thread(discard, self._cache, self._cache / engine)
         return count
+
+    @property
+    def discarded(self) -> tuple[Path, ...]:
+        """What is on its way out, now or since an earlier daemon, see `trash`."""
+        return (*discarded(self._builds.root), *discarded(self._cache))
 
     async def _install(
         self, engine: str, gpu: str, kind: Kind, notify: Notify, *, fresh: bool

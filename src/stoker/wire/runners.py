@@ -27,10 +27,14 @@ class Backend(msgspec.Struct, omit_defaults=True):
 
 
 class UninstallBackend(msgspec.Struct, omit_defaults=True):
-    """Body of `POST /engines/uninstall-backend`. With `gpu` only builds for that kind go."""
+    """Body of `POST /engines/uninstall-backend`. With `gpu` only builds for that kind go.
+
+    Files are deleted after the answer; with `wait` before it.
+    """
 
     backend: str = ""
     gpu: str = ""
+    wait: bool = False
 
 
 class Uninstalled(msgspec.Struct):

@@ -41,7 +41,7 @@ def run(options: Options, session: Session) -> int:
     if options.images or options.models:
         client = session.client()
         for backend in client.status() if options.images else ():
-            _remove(client, backend)
+            _remove(client, backend, wait=True)  # there will be no service to go on with it
         if options.models:
             with doing("Failed to remove models"):
                 client.purge()
@@ -50,7 +50,7 @@ def run(options: Options, session: Session) -> int:
     return 0
 
 
-def _remove(client: Client, backend: str, gpu: str = "") -> None:
+def _remove(client: Client, backend: str, gpu: str = "", *, wait: bool = False) -> None:
     with doing(f"Failed to uninstall {backend}"):
-        client.uninstall(backend, gpu=gpu)
+        client.uninstall(backend, gpu=gpu, wait=wait)
     put(f"Uninstalled {backend} backend{f' (--gpu {gpu})' if gpu else ''}\n")

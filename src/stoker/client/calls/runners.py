@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from stoker.client.call import (
+    ANSWER_TIMEOUT,
     Call,
     Chunks,
     Feed,
@@ -141,13 +142,16 @@ def cancel_install(backend: str) -> Call[None]:
     return ask("POST", "/engines/install-backend/cancel", nothing, body=Backend(backend))
 
 
-def uninstall(backend: str, *, gpu: str = "") -> Call[int]:
-    """Remove an engine's builds, or only those for a kind of GPU; how many there were."""
+def uninstall(backend: str, *, gpu: str = "", wait: bool = False) -> Call[int]:
+    """Remove an engine's builds, or only those for a kind of GPU; how many there were.
+
+    They are gone at once; `wait` until their files are deleted too, which may take a minute.
+    """
     read = json_of(Uninstalled)
     return ask(
         "POST",
         "/engines/uninstall-backend",
         lambda body, origin: read(body, origin).builds,
-        body=UninstallBackend(backend, gpu),
-        timeout=None,  # gigabytes in a hundred thousand files
+        body=UninstallBackend(backend, gpu, wait),
+        timeout=None if wait else ANSWER_TIMEOUT,
     )
