@@ -22,7 +22,11 @@ logger = logging.getLogger(__name__)
 _POLL_MIN: Final = 0.01
 _POLL_MAX: Final = 0.25
 _POLL_SHARE: Final = 0.05
-"""Wait this share of the time gone by between two probes: readiness is seen at most 5 % late."""
+"""Wait this share of the time gone by between two probes: readiness is seen at most 5 % late, and
+sooner where an engine says something of it."""
+
+_SETTLE: Final = 0.003
+"""Seconds from what an engine wrote to a probe: lines come in bursts, and the last one counts."""
 
 _OUTPUT_WITHIN: Final = 20.0
 """Seconds; drivers of a sleeping GPU take a while to wake it."""
@@ -165,8 +169,8 @@ async def _until_ready(
         async with asyncio.timeout(command.ready_within):
             while not await _healthy(command):
                 gone = time.monotonic() - began
-                pause = min(max(gone * _POLL_SHARE, _POLL_MIN), _POLL_MAX)
-                if await process.ended_within(pause):
+                await process.stirs_within(min(max(gone * _POLL_SHARE, _POLL_MIN), _POLL_MAX))
+                if await process.ended_within(_SETTLE):
                     break
                 if command.files:
                     progress(reading.look(process.pid))

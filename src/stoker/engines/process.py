@@ -37,6 +37,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._exit: asyncio.Future[int] = loop.create_future()
         self._output_ended = asyncio.Event()
+        self._stirred = asyncio.Event()
         self._ended = False
         self.pid = 0
 
@@ -72,6 +73,15 @@ class ChildProcess(asyncio.SubprocessProtocol):
         """Whether it ends in that time."""
         done, _ = await asyncio.wait([self._exit], timeout=seconds)
         return bool(done)
+
+    async def stirs_within(self, seconds: float) -> None:
+        """Wait until it writes or ends, that long at most; what came since the last wait counts."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+        self._stirred.clear()
 
     async def last_output(self) -> tuple[str, ...]:
         """The last lines of an ended process, complete unless something keeps its pipe open."""
@@ -125,12 +135,14 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, _fd: int, data: bytes) -> None:
         self._tail.feed(data)
+        self._stirred.set()
 
     def pipe_connection_lost(self, _fd: int, _error: Exception | None) -> None:
         self._tail.finish()
         self._output_ended.set()
 
     def process_exited(self) -> None:
+        self._stirred.set()
         code = self._transport.get_returncode() if self._transport else None
         if not self._exit.done():
             self._exit.set_result(-signal.SIGKILL if code is None else code)
