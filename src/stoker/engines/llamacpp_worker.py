@@ -14,12 +14,19 @@ Exit codes: 0 stopped by SIGTERM or SIGINT; 1 the parser gave up; 2 bad argument
 model did not load; 4 this wheel cannot be driven; those of the tether, which runs it.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal
 import stat
 import sys
-from typing import Any, Final, NoReturn
+from importlib.util import find_spec, module_from_spec
+
+# What every start waits for: `typing` would take 2 ms of it. Type checkers know this name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, NoReturn
 
 WHEEL_VERSION: Final = "2026.10.11549"
 """The one build whose memory layout `_parameters_of` was written for; pinned in pyproject.toml."""
@@ -70,15 +77,25 @@ def _parameters_of(holder: Any) -> int:
     return id(holder) + offset
 
 
-def _parse(arguments: list[str]) -> Any:
-    """The wheel's parameters for this argument vector. Ends the process when they are wrong."""
+def _wheel() -> Any:
+    """The wheel's extension. Ends the process when it is not the one that is needed.
+
+    Its package is not run: that would load logging and more, for 8 ms, to estimate GPU layers.
+    """
     try:
-        import xllamacpp  # noqa: PLC0415  # where it can be reported
-        from xllamacpp import xllamacpp as extension  # noqa: PLC0415
+        if spec := find_spec("xllamacpp"):
+            sys.modules["xllamacpp"] = module_from_spec(spec)
+        from xllamacpp import _version, xllamacpp  # noqa: PLC0415  # where it can be reported
     except ImportError as error:
         _fail(_EXIT_WHEEL, f"xllamacpp cannot be imported: {error}")
-    if xllamacpp.__version__ != WHEEL_VERSION:
-        _fail(_EXIT_WHEEL, f"xllamacpp is {xllamacpp.__version__}, needed is {WHEEL_VERSION}")
+    version = _version.get_versions()["version"]
+    if version != WHEEL_VERSION:
+        _fail(_EXIT_WHEEL, f"xllamacpp is {version}, needed is {WHEEL_VERSION}")
+    return xllamacpp
+
+
+def _parse(extension: Any, arguments: list[str]) -> Any:
+    """The wheel's parameters for this argument vector. Ends the process when they are wrong."""
     try:
         parse = getattr(ctypes.CDLL(extension.__file__), _PARSER)
     except (AttributeError, OSError) as error:
@@ -92,7 +109,7 @@ def _parse(arguments: list[str]) -> Any:
         ctypes.c_void_p,
     ]
     vector = [b"llama-server", *map(os.fsencode, arguments)]
-    parameters = xllamacpp.CommonParams()
+    parameters = extension.CommonParams()
     argv = (ctypes.c_char_p * (len(vector) + 1))(*vector, None)
     if not parse(len(vector), argv, _parameters_of(parameters), _EXAMPLE_SERVER, None):
         sys.exit(_EXIT_ARGUMENTS)  # the parser has said what is wrong
@@ -114,9 +131,9 @@ class _Struct(ctypes.Structure):
     _fields_ = (("bytes", ctypes.c_char * 4096),)
 
 
-def _dry_run(parameters: Any) -> NoReturn:
+def _dry_run(extension: Any, parameters: Any) -> NoReturn:
     """Print what a load would take. A file that is no model ends the process with a signal."""
-    library = ctypes.CDLL(sys.modules["xllamacpp.xllamacpp"].__file__)
+    library = ctypes.CDLL(extension.__file__)
     try:
         model_of, context_of, show = library[_MODEL], library[_CONTEXT], library[_FIT_PRINT]
     except AttributeError as error:
@@ -133,12 +150,12 @@ def _dry_run(parameters: Any) -> NoReturn:
     os._exit(0)
 
 
-def _flush_log() -> None:
+def _flush_log(extension: Any) -> None:
     """Wait until llama.cpp has written its log: it does so in a thread, which `exit` would cut off.
 
     Without it one failed load in fifty loses the lines that say why, on a busy machine.
     """
-    library = ctypes.CDLL(sys.modules["xllamacpp.xllamacpp"].__file__)
+    library = ctypes.CDLL(extension.__file__)
     try:
         log_of_all, flush = library[_LOG], library[_LOG_FLUSH]
     except AttributeError:  # another platform's build may not export them
@@ -164,20 +181,22 @@ def main(arguments: list[str]) -> NoReturn:
     # wait for a running stream for ever, is never reached, and no signal is lost before `sigwait`.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     if arguments[:1] == ["--dry-run"]:
-        _dry_run(_parse(arguments[1:]))
+        extension = _wheel()
+        _dry_run(extension, _parse(extension, arguments[1:]))
     os.dup2(2, 1)
-    parameters = _parse(arguments)
+    extension = _wheel()
+    parameters = _parse(extension, arguments)
     hosts = list(parameters.hostnames)
     _remove_sockets(hosts)
     try:
         # Serves from its own threads. Holds the GIL until the model is loaded: nothing written in
         # Python runs in this process before that.
-        server = sys.modules["xllamacpp"].Server(parameters)
+        server = extension.Server(parameters)
     except ValueError as error:  # no model named
         _fail(_EXIT_ARGUMENTS, str(error))
     except RuntimeError:  # llama.cpp has logged why; this exception never says
         _remove_sockets(hosts)
-        _flush_log()
+        _flush_log(extension)
         os._exit(_EXIT_LOAD)
     signal.sigwait(_STOP_SIGNALS)
     _remove_sockets(hosts)
