@@ -8,10 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _LOOK_EVERY = 0.002
+_STOPS_WITHIN = 3.0
 
 
 @contextmanager
@@ -29,8 +30,10 @@ def started(argv: Sequence[str], environ: Mapping[str, str], listens: Path) -> I
             yield
         finally:
             process.terminate()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):  # a llama-server that streams may never end
+                process.wait(_STOPS_WITHIN)
             _kill_group(process.pid)
+            process.wait()
             listens.unlink(missing_ok=True)
 
 
