@@ -1,8 +1,6 @@
 """What a user may pass to llama-server, and in what form it arrives there."""
 
 import re
-import subprocess
-import sys
 from contextlib import nullcontext
 
 import pytest
@@ -10,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stoker.base.errors import InvalidSetting
-from stoker.engines import llamacpp_worker
 from stoker.engines.flag_table import Kind, flags_of, recorded
 from stoker.engines.flags import RENAMED, TABLE, engine_flags
+from stoker.engines.record_flags import llamacpp_help
 
 
 def checked(*flags: str) -> tuple[str, ...]:
@@ -78,23 +76,17 @@ def test_refused(flag: str, form: str) -> None:
         checked("--temp", "1", *form.format(flag).split())
 
 
-def _help() -> str:
-    """What the wheel's llama.cpp says of its flags."""
-    command = [sys.executable, "-I", llamacpp_worker.__file__, "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stderr
-
-
 def test_the_table_is_what_the_engine_itself_says() -> None:
     """A new wheel adds and drops flags, or lets one take a path: look, then record it anew with
     `python -m stoker.engines.record_flags`.
     """
-    assert [flag.line() for flag in flags_of(_help())] == [
-        flag.line() for flag in dict.fromkeys(recorded().values())
+    assert [flag.line() for flag in flags_of(llamacpp_help())] == [
+        flag.line() for flag in dict.fromkeys(recorded("llamacpp_flags.txt").values())
     ]
 
 
 def test_every_flag_of_the_engine_is_allowed_or_refused_for_a_reason() -> None:
-    lines = [line for line in _help().splitlines() if line.startswith("-")]
+    lines = [line for line in llamacpp_help().splitlines() if line.startswith("-")]
     known = {
         flag: line for line in lines for flag in re.findall(r"(?<!\S)--?[A-Za-z][\w.-]*", line)
     }

@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
+from stoker.engines.vllm_flag_table import options_of
+
 RECORDED = Path(__file__).with_name("vllm_help.txt")
-"""Names and values of vLLM 0.32's flags, one option a line."""
+"""Of vLLM 0.32: the head of each option, and of its description what tells a number."""
 
 _NAME = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
-def flags_of(text: str) -> dict[str, str]:
-    """Each name of each option, with the line that names it."""
-    lines = [line.strip() for line in text.splitlines() if re.match(r" {0,2}-", line)]
-    heads = [re.split(r"\s{2,}", line)[0] for line in lines]
-    return {name: head for head in heads for name in _NAME.findall(head)}
+def heads_of(text: str) -> dict[str, str]:
+    """Each name of each option, with what the help shows as its head."""
+    return {name: head for head, _ in options_of(text) for name in _NAME.findall(head)}

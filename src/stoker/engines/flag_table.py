@@ -2,7 +2,8 @@
 
 `record_flags` writes them to `llamacpp_flags.txt`, which Stoker reads; a test compares it with the
 engine that Stoker comes with. So a flag that a release adds or changes
-is seen by somebody before a user can pass it: flags arrive over HTTP.
+is seen by somebody before a user can pass it: flags arrive over HTTP. `vllm_flag_table` does the
+same for vLLM.
 
 Left out is what the help shows to take a file, a URL or an address, and by name what fetches,
 listens, authenticates, logs elsewhere, runs something, or ends the program.
@@ -15,8 +16,6 @@ from enum import StrEnum
 from importlib import resources
 from typing import Final
 
-RECORDED: Final = "llamacpp_flags.txt"
-
 
 class Kind(StrEnum):
     """What a flag takes."""
@@ -25,6 +24,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     NUMBERS = "numbers"
     """Several, between commas."""
+    AMOUNT = "amount"
+    """A number that may end in a letter: `8k` is 8000, `8K` 8192."""
     CHOICE = "choice"
     """One of the listed words."""
     WORDS = "words"
@@ -96,9 +97,9 @@ def read_flags(lines: Iterable[str]) -> dict[str, Flag]:
     return found
 
 
-def recorded() -> dict[str, Flag]:
-    """The table that Stoker comes with."""
-    text = resources.files("stoker.engines").joinpath(RECORDED).read_text()
+def recorded(name: str) -> dict[str, Flag]:
+    """A table that Stoker comes with."""
+    text = resources.files("stoker.engines").joinpath(name).read_text()
     return read_flags(text.splitlines())
 
 

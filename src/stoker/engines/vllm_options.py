@@ -5,6 +5,7 @@ The one owner of these numbers, flags of users included, which come last and win
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
@@ -25,7 +26,7 @@ _SPLITS: Final = {
     "-pp": "pipeline", "--pipeline-parallel-size": "pipeline",
     "-dp": "copies", "--data-parallel-size": "copies",
 }  # fmt: skip
-_AMOUNT: Final = re.compile(r"(\d{1,18})([kKmMgGtT]?)")
+_AMOUNT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kKmMgGtT]?)")
 _POWERS: Final = ("", "k", "m", "g", "t")
 
 
@@ -117,7 +118,7 @@ def _amount(text: str) -> int | None:
     if not found:
         return None
     base = 1024 if found[2].isupper() else 1000
-    return int(int(found[1]) * base ** _POWERS.index(found[2].lower()))
+    return int(Decimal(found[1]) * base ** _POWERS.index(found[2].lower()))
 
 
 def _share(text: str) -> float | None:
