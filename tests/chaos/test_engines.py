@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -176,13 +177,21 @@ def test_it_is_killed_while_it_loads(faulty: FaultyDaemon, faults: Callable[[str
     line = http.client.HTTPConnection("127.0.0.1", faulty.daemon.port, timeout=30)
     line.request("POST", PATH, json.dumps(BODY), {"Content-Type": "application/json"})
     deadline = time.monotonic() + 20
-    while not (engines := faulty.daemon.engine_pids()):
+    while not (engines := [pid for pid in faulty.daemon.engine_pids() if _serves(pid)]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(engines[0], signal.SIGKILL)
     answer = line.getresponse()
     assert refused(Reply(answer.status, {}, answer.read()))
     line.close()
+
+
+def _serves(pid: int) -> bool:
+    """Whether it is to answer on a socket, and was not started to say its version and devices."""
+    try:
+        return b"e.sock" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_crash_loop_is_slowed_down(faulty: FaultyDaemon, faults: Callable[[str], None]) -> None:

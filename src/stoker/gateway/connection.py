@@ -52,10 +52,10 @@ class Connection(asyncio.Protocol):
     async def send(self, method: str, path: str, headers: CIMultiDict[str], body: bytes) -> Self:
         """Send a request and wait for the head of its answer. Raises EngineGone."""
         self.used_before, self._used = self._used, True
+        self.status = self._head_size = 0
         if self._transport is None or self._transport.is_closing():
             raise EngineGone("closed")
         self.idle = self._complete = False
-        self.status = self._head_size = 0
         self.headers = CIMultiDict()
         self._taken()
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]

@@ -158,7 +158,7 @@ class Gateway:
             except EngineGone:
                 # An engine may close an idle connection just as we use it; that says nothing about
                 # the engine, and all other idle ones may be closed by now too.
-                if out.sent or not connection.used_before:
+                if connection.status or not connection.used_before:
                     raise
                 fresh = True
             finally:
