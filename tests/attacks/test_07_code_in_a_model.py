@@ -5,6 +5,7 @@ None of it is, unless somebody has consented to the digest of that model.
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,22 @@ def test_a_consent_taken_back_takes_the_code_away(store: Store, tmp_path: Path) 
     again = asyncio.run(library.resolve("evil"))
     assert names_of(again) == DATA
     assert "--trust-remote-code" not in told(again).argv
+
+
+async def test_nobody_goes_by_what_was_found_out_before(store: Store, tmp_path: Path) -> None:
+    """A request that sees an engine does not look again what a name means."""
+    os.utime(store.root / "index.json", (1, 1))  # one that was just written is read again
+    consents = Consents(tmp_path / "consents.json")
+    library = Library(store, consents=consents)
+    plain = await library.resolve("evil")
+    assert library.resolved("evil") == plain
+    consents.give(plain.id)
+    assert library.resolved("evil") is None
+    trusted = await library.resolve("evil")
+    assert library.resolved("evil") == trusted
+    assert trusted.trusted
+    consents.withdraw(plain.id)
+    assert library.resolved("evil") is None
 
 
 def test_collection_takes_both_views_of_a_model_that_is_gone(store: Store, tmp_path: Path) -> None:

@@ -131,34 +131,31 @@ class Library:
         UnsupportedFormat, StorageError.
         """
         spec = self.resolved(name)
-        if spec is None or not self._holds(spec):
+        if spec is None or not spec.weights.exists():
             asked = self._asked
             spec = asked[name] = await self._find_out(name)
         return spec
 
     def resolved(self, name: str) -> ModelSpec | None:
-        """What `resolve` answered, if that is what the name still means.
+        """What `resolve` answered, if that is what the name still means and may still be run so.
 
         Its files are not looked at, which is right for whoever has an engine that holds them open.
         """
         index = self._store.entries()
         if index is not self._index or len(self._asked) > _MOST_NAMES:
             self._index, self._asked = index, {}
-        return self._asked.get(name)
+        spec = self._asked.get(name)
+        return spec if spec and spec.trusted == self._trusts(spec.id) else None
 
     async def _find_out(self, name: str) -> ModelSpec:
         model = self._exact(name)
         if model is None:
             raise self._not_found(name)
         spec = self._resolved.get(model.id)
-        if spec is None or not self._holds(spec):
+        if spec is None or not spec.weights.exists() or spec.trusted != model.trusted:
             spec = await asyncio.to_thread(lay_out, self._store, model)
             self._resolved[model.id] = spec
         return spec if spec.name == name else spec.named(name)
-
-    def _holds(self, spec: ModelSpec) -> bool:
-        """Whether it is still laid out, and as it may be."""
-        return spec.weights.exists() and spec.trusted == self._trusts(spec.id)
 
     def _trusts(self, model: Digest) -> bool:
         return self._consents is not None and model in self._consents
