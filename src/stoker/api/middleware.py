@@ -59,9 +59,13 @@ def _caller(request: web.Request) -> str:
 
 
 async def sign(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer gets. `identify` has not seen one to an `Expect` that nobody knows."""
+    put_signature(response, request_id.get() or accepted(request.headers.get(HEADER)))
+
+
+def put_signature(response: web.StreamResponse, name: str) -> None:
     """Put the request's id into the answer; versions of libraries are nobody's business."""
-    del request
-    response.headers[HEADER] = request_id.get()
+    response.headers[HEADER] = name
     response.headers[hdrs.SERVER] = "stoker"
 
 

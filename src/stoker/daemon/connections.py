@@ -12,6 +12,7 @@ import resource
 import sys
 import termios
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, cast, final
@@ -61,8 +62,8 @@ def room(files: int) -> int:
 class Connections:
     """All connections of the daemon. `protocol` is what listeners make of a new one."""
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits) -> None:
-        self._server = server
+    def __init__(self, inner: Callable[[], web.RequestHandler], limits: ConnectionLimits) -> None:
+        self._inner = inner
         self._limits = limits
         possible = room(open_files())
         self._total = min(limits.total, possible) or possible
@@ -75,7 +76,7 @@ class Connections:
 
     def protocol(self) -> asyncio.Protocol:
         """The factory for `create_server`."""
-        return Connection(self, self._server)
+        return Connection(self, self._inner)
 
     def watched(self) -> AbstractContextManager[None]:
         """Look after them while the block runs."""
@@ -137,13 +138,13 @@ class Connections:
 class Connection(asyncio.Protocol):
     """One connection: passes everything on to aiohttp's protocol."""
 
-    __slots__ = ("_all", "_inner", "_left", "_server", "_since", "_tail", "began", "client", "line")
+    __slots__ = ("_all", "_inner", "_left", "_make", "_since", "_tail", "began", "client", "line")
 
     line: asyncio.Transport
 
-    def __init__(self, connections: Connections, server: web.Server) -> None:
+    def __init__(self, connections: Connections, make: Callable[[], web.RequestHandler]) -> None:
         self._all = connections
-        self._server = server
+        self._make = make
         self._inner = asyncio.Protocol()  # deaf, until the connection is taken in
         self._tail: bytes | None = b""
         self._since = 0.0
@@ -163,7 +164,7 @@ class Connection(asyncio.Protocol):
         # Writing waits until the kernel has everything. A slow reader holds back its own engine and
         # nothing else, and an answer that is "sent" survives the end of the daemon.
         self.line.set_write_buffer_limits(high=0)
-        self._inner = self._server()
+        self._inner = self._make()
         self._inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

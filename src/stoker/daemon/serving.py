@@ -6,11 +6,13 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from stoker.daemon.connections import ConnectionLimits, Connections
+from stoker.daemon.conversation import Conversation
 
 # Longer than proxies keep an unused connection, so that they are the ones who close it.
 _KEEP_ALIVE: Final = 75.0
@@ -31,18 +33,19 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Answer requests while the block runs; those that are left at its end are cut."""
     # handler_cancellation: a client that leaves cancels its request, and generation ends.
-    runner = web.AppRunner(
-        app,
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=1.0,
-        keepalive_timeout=_KEEP_ALIVE,
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     if runner.server is None:
         raise AssertionError("set up runners have a server")
-    connections = Connections(runner.server, limits)
     loop = asyncio.get_running_loop()
+    talk = partial(
+        Conversation,
+        runner.server,
+        loop=loop,
+        access_log=None,  # type: ignore[arg-type]  # it asks whether there is one
+        keepalive_timeout=_KEEP_ALIVE,
+    )
+    connections = Connections(talk, limits)
     servers = []
     try:
         for listener in listeners:

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from stoker.base.errors import BodyTooSlow, Busy, PayloadTooLarge
+from stoker.base.errors import BodyTooSlow, Busy, PayloadTooLarge, UserError
 
 # Read from a connection at once; an archive of 100 GB is that many hand-overs fewer.
 _CHUNK: Final = 1024 * 1024
@@ -57,7 +57,7 @@ BODIES: Final = web.AppKey("bodies", Bodies)
 
 
 async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, of any length. Raises BodyTooSlow.
+    """The body as it comes, of any length. Raises BodyTooSlow, UserError for a broken coding.
 
     Only waiting for the client counts; the reader may take its time.
     """
@@ -74,6 +74,10 @@ async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
             raise BodyTooSlow(
                 f"the request's body came too slowly: {size} bytes in {waited + limits.pause:.0f} s"
             ) from None
+        except web.RequestPayloadError as error:
+            raise UserError(
+                "the request's body is not what its Content-Encoding or Transfer-Encoding says"
+            ) from error
         if not chunk:
             return
         waited += clock() - began
@@ -84,7 +88,7 @@ async def paced(request: web.Request) -> AsyncGenerator[bytes, None]:
 async def read_body(request: web.Request, most: int | None = None) -> bytes:
     """A body of at most so many bytes, by default what a model request may have.
 
-    Raises PayloadTooLarge, as soon as that is certain, BodyTooSlow, and Busy.
+    Raises PayloadTooLarge, as soon as that is certain, Busy, and what `paced` raises.
     """
     limit = request.app[LIMITS].body if most is None else most
     if (request.content_length or 0) > limit:
