@@ -100,6 +100,13 @@ def test_logs_of_one_engine(daemon: Daemon) -> None:
     assert "nothing over" in both.stderr
 
 
+@pytest.mark.parametrize("command", ["install-runner", "uninstall-runner"])
+def test_an_unknown_backend_is_told_which_there_are(daemon: Daemon, command: str) -> None:
+    done = daemon.cli(command, "--backend", "tgi")
+    assert done.returncode == 1
+    assert done.stderr.endswith("backend not found\nhint: known backends: llama.cpp, vllm\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -122,7 +122,8 @@ class RunnerRoutes:
         if not backend:
             raise UserError("invalid request: backend is required")
         if backend not in self._workshop.names:
-            known = ", ".join(self._workshop.names)
+            # Not the quantizer: whoever quantizes installs it by that.
+            known = ", ".join(self._engines)
             raise NotFound("backend not found", hint=f"known backends: {known}")
 
     def _work(
