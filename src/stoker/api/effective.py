@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from stoker.api.models import mode_of
+from stoker.api.query import reads
 from stoker.api.views import json_response
 from stoker.base.errors import DoesNotFit, UserError
 from stoker.engines.spec import Engine
@@ -17,12 +17,20 @@ from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
 from stoker.library.effective import disagreements, effective
 from stoker.library.planning import RunPlanner
-from stoker.planner.spec import ModelSpec
+from stoker.planner.spec import Mode, ModelSpec
 from stoker.scheduler import RunnerKey, RunnerState, RunnerStatus, Scheduler
 from stoker.wire.config import Effective, EffectiveModel, Running
 
 _WITHIN: Final = 5.0
 """Seconds for an engine to describe itself; a busy one answers between two tokens."""
+
+
+class EffectiveQuery(msgspec.Struct):
+    """Without `backend`: the engine that would run it."""
+
+    model: str
+    mode: Mode = Mode.COMPLETION
+    backend: str = ""
 
 
 class EffectiveRoutes:
@@ -47,14 +55,13 @@ class EffectiveRoutes:
         """The table."""
         yield web.get("/engines/_configure/effective", self.effective)
 
-    async def effective(self, request: web.Request) -> web.StreamResponse:
+    @reads(EffectiveQuery)
+    async def effective(self, request: web.Request, query: EffectiveQuery) -> web.StreamResponse:
         """Of a loaded model what it was started with, else what it would be started with."""
-        name = request.query.get("model")
-        if not name:
-            raise UserError("which model? ?model= is missing")
-        model = await self._library.resolve(self._library.find(name).name)
-        mode = mode_of(request.query.get("mode"))
-        engine = self._engine(request.query.get("backend"), model)
+        del request
+        model = await self._library.resolve(self._library.find(query.model).name)
+        mode = query.mode
+        engine = self._engine(query.backend, model)
         configured = self._planner.settings(engine.name, model, mode)
         key = RunnerKey(engine.name, model.id, mode)
         runner = next((one for one in self._scheduler.status() if one.key == key), None)
@@ -73,9 +80,9 @@ class EffectiveRoutes:
             answer.running = await self._running(runner, answer.settings)
         return json_response(answer)
 
-    def _engine(self, named: str | None, model: ModelSpec) -> Engine:
+    def _engine(self, named: str, model: ModelSpec) -> Engine:
         able = [one for one in self._engines.values() if model.format in one.formats]
-        found = next((one for one in able if named in (None, "", one.name)), None)
+        found = next((one for one in able if named in ("", one.name)), None)
         if found is None:
             raise UserError(f"{named or 'no engine here'} does not run {model.format} models")
         return found

@@ -9,6 +9,7 @@ import psutil
 from aiohttp import web
 
 from stoker.api.models import read_json
+from stoker.api.query import OfModel, reads
 from stoker.api.views import json_response, runner
 from stoker.base.errors import Conflict, InvalidSetting, ModelNotFound, NotFound
 from stoker.engines.llamacpp_options import ALL_CONTEXT
@@ -78,9 +79,11 @@ class EngineRoutes:
             running = [key for key in running if key.model in wanted]
         return json_response(manage.Unloaded(self._scheduler.unload(frozenset(running))))
 
-    async def configured(self, request: web.Request) -> web.StreamResponse:
+    @reads(OfModel)
+    async def configured(self, request: web.Request, query: OfModel) -> web.StreamResponse:
         """Settings of all models, or of `?model=`; those of removed models are not shown."""
-        name = request.query.get("model")
+        del request
+        name = query.model
         here = {self._library.find(name).id} if name else {m.id for m in self._library.models()}
         return json_response([e for e in self._settings.entries() if e.model_id in here])
 

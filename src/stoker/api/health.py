@@ -9,7 +9,7 @@ from aiohttp import web
 
 import stoker
 from stoker.api.admission import require_manager
-from stoker.api.models import boolean
+from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
 from stoker.base.errors import StokerError
 from stoker.gateway.answer import error_text
@@ -32,6 +32,13 @@ class Health(msgspec.Struct, omit_defaults=True):
     problems: list[str] = []
     models: int | None = None
     runners: dict[str, str] | None = None
+
+
+class HealthQuery(msgspec.Struct):
+    """`model`: with `deep`, that one is loaded."""
+
+    deep: bool = False
+    model: str = ""
 
 
 class HealthRoutes:
@@ -57,13 +64,14 @@ class HealthRoutes:
         yield web.get("/health", self.health)
 
     @open_to(Scope.PUBLIC)
-    async def health(self, request: web.Request) -> web.StreamResponse:
+    @reads(HealthQuery)
+    async def health(self, request: web.Request, query: HealthQuery) -> web.StreamResponse:
         """200, or 503 with the problems.
 
         `?deep=1` changes nothing: no model is loaded or kept loaded. With `&model=NAME` that one is
         loaded, just as a request for it would do.
         """
-        if not boolean(request.query.get("deep")):
+        if not query.deep:
             return _answer(Health("ok", stoker.__version__))
         require_manager(request)
         problems: list[str] = []
@@ -72,8 +80,8 @@ class HealthRoutes:
             models = len(await asyncio.to_thread(self._library.models))
         except StokerError as error:
             problems.append(f"store: {error_text(error)}")
-        if name := request.query.get("model"):
-            problems += await self._loaded(request, name)
+        if query.model:
+            problems += await self._loaded(request, query.model)
         runners = self._scheduler.status()
         states = await asyncio.gather(*(self._state(runner) for runner in runners))
         shown = {}

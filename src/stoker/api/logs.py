@@ -7,14 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
-from stoker.api.models import boolean
+from stoker.api.query import reads
 from stoker.base.errors import NotFound, UserError
 
 # What a person can still scroll through; the files hold more.
 _TAIL_BYTES: Final = 4 * 1024 * 1024
 _POLL_SECONDS: Final = 0.25
+
+
+class LogsQuery(msgspec.Struct, rename="kebab"):
+    """`backend`: only what that engine wrote; `audit`: another log."""
+
+    follow: bool = False
+    no_engines: bool = False
+    backend: str = ""
+    audit: bool = False
 
 
 class LogRoutes:
@@ -39,17 +49,14 @@ class LogRoutes:
         """The table."""
         yield web.get("/logs", self.logs)
 
-    async def logs(self, request: web.Request) -> web.StreamResponse:
+    @reads(LogsQuery)
+    async def logs(self, request: web.Request, query: LogsQuery) -> web.StreamResponse:
         """Plain text; `?follow=true` goes on until the client leaves.
 
         `?no-engines=true` leaves out what engines wrote, `?backend=NAME` all but one engine.
         `?audit=true` is another log: who changed what.
         """
-        for name in ("follow", "no-engines", "audit"):
-            if request.query.get(name, "") not in _BOOLEANS:
-                raise UserError(f"invalid value for {name!r}: {request.query[name]!r}")
-        follow = boolean(request.query.get("follow"))
-        files = self._files(request.query)
+        files = self._files(query)
         response = web.StreamResponse()
         response.content_type = "text/plain"
         response.charset = "utf-8"
@@ -57,7 +64,7 @@ class LogRoutes:
         self._settle()
         tails = [_Tail(path) for path in files]
         await response.write(b"".join(merged(tail.read() for tail in tails)))
-        while follow:
+        while query.follow:
             await asyncio.sleep(_POLL_SECONDS)
             new = b"".join(merged(tail.read() for tail in tails))
             if new:
@@ -65,25 +72,19 @@ class LogRoutes:
         await response.write_eof()
         return response
 
-    def _files(self, query: Mapping[str, str]) -> list[Path]:
+    def _files(self, query: LogsQuery) -> list[Path]:
         """Those that are asked for. Raises UserError, NotFound for an unknown engine."""
-        if boolean(query.get("audit")):
+        backend = query.backend
+        if query.audit:
             return [self._audit]
-        without = boolean(query.get("no-engines"))
-        backend = query.get("backend", "")
         if not backend:
-            return [self._service, *(() if without else self._engines.values())]
-        if without:
+            return [self._service, *(() if query.no_engines else self._engines.values())]
+        if query.no_engines:
             raise UserError("backend and no-engines leave nothing over", hint="give one of them")
         if backend not in self._engines:
             known = ", ".join(self._engines)
             raise NotFound("backend not found", hint=f"known backends: {known}")
         return [self._engines[backend]]
-
-
-_BOOLEANS: Final = frozenset(
-    ("", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
-)
 
 
 # A line of text, or of JSON: see observe/lines.

@@ -11,9 +11,10 @@ from stoker.api.admission import require_manager
 from stoker.api.audit import ASKED
 from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
+from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response, native, removals, visible
-from stoker.base.errors import InvalidSetting, StokerError, UserError
+from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
@@ -21,7 +22,6 @@ from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.library.remote import RemoteModels
 from stoker.oci.reference import parse_reference
-from stoker.planner.spec import Mode
 from stoker.wire import manage
 from stoker.wire.plan import HUB_TOKEN_HEADER
 
@@ -29,6 +29,25 @@ _T = TypeVar("_T")
 
 # Management bodies are names and a few settings.
 _MAX_BODY = 1024 * 1024
+
+
+class InspectQuery(msgspec.Struct):
+    """`remote`: as its registry has it."""
+
+    remote: bool = False
+
+
+class TagQuery(msgspec.Struct):
+    """The new name, in two parts."""
+
+    repo: str
+    tag: str
+
+
+class RemoveQuery(msgspec.Struct):
+    """`force`: though the model has other names."""
+
+    force: bool = False
 
 
 class ModelRoutes:
@@ -58,10 +77,11 @@ class ModelRoutes:
         return json_response([native(model) for model in shown])
 
     @open_to(Scope.MODELS)
-    async def inspect(self, request: web.Request) -> web.StreamResponse:
+    @reads(InspectQuery)
+    async def inspect(self, request: web.Request, query: InspectQuery) -> web.StreamResponse:
         """One model of the store; with `?remote=true` that of its registry, without pulling it."""
         name = request.match_info["name"]
-        if boolean(request.query.get("remote")):
+        if query.remote:
             require_manager(request)
             return await self._inspect_remote(request, name)
         require_model(request, self._library, name)
@@ -89,21 +109,19 @@ class ModelRoutes:
         bearer = asked.bearer_token or None
         return await stream_progress(request, self._pusher.push(model, target, bearer=bearer))
 
-    async def tag(self, request: web.Request) -> web.StreamResponse:
-        repository, tag = request.query.get("repo"), request.query.get("tag")
-        if not repository or not tag:
-            raise UserError("missing repo or tag query parameter")
-        target = f"{repository}:{tag}"
+    @reads(TagQuery)
+    async def tag(self, request: web.Request, query: TagQuery) -> web.StreamResponse:
+        target = f"{query.repo}:{query.tag}"
         parse_reference(target)
         await asyncio.to_thread(self._library.tag, request.match_info["name"], target)
         message = f'Model tagged successfully with "{target}"'
         return json_response(manage.Tagged(message, target), status=201)
 
-    async def remove(self, request: web.Request) -> web.StreamResponse:
-        force = boolean(request.query.get("force"))
+    @reads(RemoveQuery)
+    async def remove(self, request: web.Request, query: RemoveQuery) -> web.StreamResponse:
         name = request.match_info["name"]
         try:
-            done = await asyncio.to_thread(self._library.remove, name, force=force)
+            done = await asyncio.to_thread(self._library.remove, name, force=query.force)
         except StokerError as error:
             return text_response(error, prefix="error while deleting model: ")
         return json_response(removals(done))
@@ -118,19 +136,3 @@ async def read_json(request: web.Request, kind: type[_T]) -> _T:
         raise UserError("invalid request body", hint=str(error)) from error
     request[ASKED] = asked
     return asked
-
-
-def boolean(text: str | None) -> bool:
-    """A flag in a query, read as Go's strconv does: absent is false, empty is true."""
-    if text is None:
-        return False
-    return text in ("", "1", "t", "T", "TRUE", "true", "True")
-
-
-def mode_of(text: str | None) -> Mode:
-    """Raises InvalidSetting."""
-    try:
-        return Mode(text or Mode.COMPLETION)
-    except ValueError as error:
-        known = ", ".join(mode.value for mode in Mode)
-        raise InvalidSetting(f"mode {text!r} is not one of {known}") from error

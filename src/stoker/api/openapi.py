@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 import stoker
 from stoker.api.health import Health
+from stoker.api.query import query_read_by
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.wire import manage, ollama, ollama_models
@@ -129,11 +130,14 @@ class DocsRoutes:
 def describe(app: web.Application) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     asked = [kind for _, kind in _ABOUT.values() if isinstance(kind, type)]
-    kinds = list(dict.fromkeys([*asked, *_ANSWERS.values()]))
+    queries = {query_read_by(route.handler) for route in app.router.routes()} - {None}
+    kinds = list(dict.fromkeys([*asked, *_ANSWERS.values(), *queries]))
     schemas, components = msgspec.json.schema_components(
         kinds, ref_template="#/components/schemas/{name}"
     )
     named = dict(zip(kinds, schemas, strict=True))
+    # What a query has becomes parameters, each by itself.
+    asks = {kind: components.pop(named[kind]["$ref"].rpartition("/")[2]) for kind in queries}
     paths: dict[str, dict[str, Any]] = {}
     for route in app.router.routes():
         if route.resource is None or route.method in {hdrs.METH_HEAD, hdrs.METH_ANY}:
@@ -146,7 +150,8 @@ def describe(app: web.Application) -> dict[str, Any]:
             "parameters": [
                 {"name": name, "in": "path", "required": True, "schema": _TEXT}
                 for name in re.findall(r"\{(\w+)\}", path)
-            ],
+            ]
+            + _parameters(asks.get(query_read_by(route.handler), {})),
             "responses": _responses(named.get(_ANSWERS.get(f"{route.method} {path}"))),
         }
         if reads is not None:
@@ -172,6 +177,14 @@ def _about(route: web.AbstractRoute, path: str) -> tuple[str, Any]:
             return known
     written = inspect.getdoc(route.handler) or route.handler.__name__.replace("_", " ")
     return written.partition("\n")[0].rstrip("."), None
+
+
+def _parameters(query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    required = query.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
+        for name, schema in query.get("properties", {}).items()
+    ]
 
 
 def _responses(schema: Any) -> dict[str, Any]:

@@ -6,18 +6,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from stoker.api import doctor
-from stoker.api.models import mode_of
+from stoker.api.query import OfModel, reads
 from stoker.api.views import json_response
 from stoker.base.errors import (
-    InvalidSetting,
     ModelNotFound,
     RemoteError,
     StokerError,
     UnsupportedFormat,
-    UserError,
 )
 from stoker.engines.spec import Engine
 from stoker.hardware.detect import findings
@@ -37,6 +36,14 @@ from stoker.planner.devices import Device
 from stoker.planner.spec import Mode, ModelSpec, RunSettings
 from stoker.scheduler import Scheduler
 from stoker.wire.plan import HUB_TOKEN_HEADER, Check, Happening, Plan
+
+
+class PlanQuery(msgspec.Struct, rename="kebab"):
+    """`context-size` in tokens, instead of what is configured."""
+
+    model: str
+    mode: Mode = Mode.COMPLETION
+    context_size: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class PlanRoutes:
@@ -75,21 +82,21 @@ class PlanRoutes:
         yield web.get("/why", self.why)
         yield web.get("/doctor", self.doctor)
 
-    async def plan(self, request: web.Request) -> web.StreamResponse:
+    @reads(PlanQuery)
+    async def plan(self, request: web.Request, query: PlanQuery) -> web.StreamResponse:
         """Where a model would go, with its settings or with `context-size`."""
-        mode = mode_of(request.query.get("mode"))
-        model = await self._here(request)
+        model = await self._here(query.model)
         if model is None:
-            return json_response(await self._before_pull(request, mode))
+            return json_response(await self._before_pull(request, query))
         engine = self._engine(model)
-        settings = self._planner.settings(engine.name, model, mode)
-        settings = self._checked(engine, settings, request)
-        return json_response(await self._planning.plan(model, mode, settings))
+        settings = self._planner.settings(engine.name, model, query.mode)
+        settings = self._checked(engine, settings, query)
+        return json_response(await self._planning.plan(model, query.mode, settings))
 
-    async def _before_pull(self, request: web.Request, mode: Mode) -> Plan:
-        offer = await self._look(request)
-        settings = self._checked(self._engine(offer.spec), RunSettings(), request)
-        plan = await self._planning.plan_of(offer.spec, offer.facts, mode, settings)
+    async def _before_pull(self, request: web.Request, query: PlanQuery) -> Plan:
+        offer = await self._look(request, query.model)
+        settings = self._checked(self._engine(offer.spec), RunSettings(), query)
+        plan = await self._planning.plan_of(offer.spec, offer.facts, query.mode, settings)
         plan.download = offer.download
         plan.disk_free = await asyncio.to_thread(doctor.disk_free, self._place)
         return plan
@@ -102,19 +109,20 @@ class PlanRoutes:
         raise UnsupportedFormat(f"no engine here reads {model.format} models ({model.name})")
 
     @staticmethod
-    def _checked(engine: Engine, settings: RunSettings, request: web.Request) -> RunSettings:
-        if (context := request.query.get("context-size")) is not None:
-            settings = replace(settings, context_size=_whole(context))
+    def _checked(engine: Engine, settings: RunSettings, query: PlanQuery) -> RunSettings:
+        if query.context_size is not msgspec.UNSET:
+            settings = replace(settings, context_size=query.context_size)
         engine.check_settings(settings)
         return settings
 
-    async def recommend(self, request: web.Request) -> web.StreamResponse:
+    @reads(OfModel)
+    async def recommend(self, request: web.Request, query: OfModel) -> web.StreamResponse:
         """Quantizations of `model` that fit here; without one, all models that are here."""
-        if "model" in request.query:
-            model = await self._here(request)
+        if query.model:
+            model = await self._here(query.model)
             if model:
                 return json_response(await self._recommender.choices(model))
-            offer = await self._look(request)
+            offer = await self._look(request, query.model)
             offered = self._recommender.offered(offer.spec, offer.facts, offer.quantizations)
             return json_response(await offered)
         models = []
@@ -125,10 +133,11 @@ class PlanRoutes:
                 continue  # what cannot be laid out cannot be recommended either
         return json_response(await self._recommender.each(models))
 
-    async def why(self, request: web.Request) -> web.StreamResponse:
+    @reads(OfModel)
+    async def why(self, request: web.Request, query: OfModel) -> web.StreamResponse:
         """What was decided about `model` of late; about all without one."""
-        name = request.query.get("model")
-        model = self._library.find(name).id if name else None
+        del request
+        model = self._library.find(query.model).id if query.model else None
         entries = self._scheduler.journal.of(model)
         return json_response([Happening(e.time, e.name, e.what, e.why) for e in entries])
 
@@ -156,9 +165,8 @@ class PlanRoutes:
         )
         return list(doctor.checks(seen))
 
-    async def _here(self, request: web.Request) -> ModelSpec | None:
-        """The local model that was asked for; None when a pull would bring it."""
-        name = _name(request)
+    async def _here(self, name: str) -> ModelSpec | None:
+        """The local model of that name; None when a pull would bring it."""
         try:
             return await self._library.resolve(name)
         except ModelNotFound:
@@ -169,25 +177,10 @@ class PlanRoutes:
         except ModelNotFound:
             return None
 
-    async def _look(self, request: web.Request) -> Offer:
-        name = _name(request)
+    async def _look(self, request: web.Request, name: str) -> Offer:
         token = request.headers.get(HUB_TOKEN_HEADER) or None
         try:
             return await self._remote.look(name, token=token)
         except RemoteError as error:
             error.args = (f"{name} is not on this machine, and elsewhere: {error.message}",)
             raise
-
-
-def _name(request: web.Request) -> str:
-    name = request.query.get("model")
-    if not name:
-        raise UserError("which model? ?model= is missing")
-    return name
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InvalidSetting(f"context-size needs a whole number, not {text!r}") from error

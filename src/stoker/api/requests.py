@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from stoker.api.errors import status_of
+from stoker.api.query import reads
 from stoker.api.views import json_response
 from stoker.gateway.exchange import MAX_RECORDED, Exchange
 from stoker.library import Library
@@ -25,6 +26,13 @@ _MODELS: Final = 32
 _MEDIA: Final = re.compile(r"(;base64,[A-Za-z0-9+/=]{100})([A-Za-z0-9+/=]+)")
 _WAITING: Final = 100
 """Records a slow follower may be behind; later ones are dropped for it."""
+
+
+class RequestsQuery(msgspec.Struct):
+    """`include_existing`: a stream begins with those that are kept."""
+
+    model: str = ""
+    include_existing: bool = False
 
 
 class RequestRoutes:
@@ -70,10 +78,10 @@ class RequestRoutes:
             if wanted in {None, seen.model} and not queue.full():
                 queue.put_nowait(event)
 
-    async def requests(self, request: web.Request) -> web.StreamResponse:
+    @reads(RequestsQuery)
+    async def requests(self, request: web.Request, query: RequestsQuery) -> web.StreamResponse:
         """All records, or those of `?model=`; as they come with `Accept: text/event-stream`."""
-        name = request.query.get("model")
-        wanted = self._library.find(name).id if name else None
+        wanted = self._library.find(query.model).id if query.model else None
         kept = {m: list(ring) for m, ring in self._kept.items() if wanted in {None, m}}
         if request.headers.get("Accept") != "text/event-stream":
             return json_response([_records(model, ring) for model, ring in kept.items()])
@@ -84,7 +92,7 @@ class RequestRoutes:
                 headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
             )
             await response.prepare(request)
-            if request.query.get("include_existing") == "true":
+            if query.include_existing:
                 for model, ring in kept.items():
                     for record in ring:
                         await response.write(

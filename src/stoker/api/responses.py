@@ -5,12 +5,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
+from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.base.errors import NotFound, UserError
@@ -24,6 +25,12 @@ _TTL: Final = 3600.0
 """Seconds a response is remembered after it was made, as in Docker Model Runner."""
 _MAX_BYTES: Final = 64 * 1024 * 1024
 """Of all that is remembered; the oldest goes first."""
+
+
+class ItemsQuery(msgspec.Struct):
+    """`desc`: the last one first."""
+
+    order: Literal["asc", "desc"] = "desc"
 
 
 class PreviousNotFound(UserError):
@@ -133,10 +140,11 @@ class ResponsesRoutes:
         return json_response({"deleted": True, "id": name, "object": "response.deleted"})
 
     @open_to(Scope.MODELS)
-    async def input_items(self, request: web.Request) -> web.StreamResponse:
+    @reads(ItemsQuery)
+    async def input_items(self, request: web.Request, query: ItemsQuery) -> web.StreamResponse:
         stored = self._find(request, request.match_info["id"])
         items = list(stored.input)
-        if request.query.get("order", "desc") == "desc":
+        if query.order == "desc":
             items.reverse()
         first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
         return json_response(

@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from typing import final
 
+import msgspec
 from aiohttp import web
 
+from stoker.api.query import reads
 from stoker.api.views import json_response
-from stoker.base.errors import UserError
 from stoker.distribution.search import Searcher
 from stoker.wire.search import DEFAULT_LIMIT, MAX_LIMIT, sources_of
+
+
+class SearchQuery(msgspec.Struct):
+    """`source`: see `sources_of`."""
+
+    q: str = ""
+    limit: int = DEFAULT_LIMIT
+    source: str = "all"
 
 
 @final
@@ -22,23 +31,11 @@ class SearchRoutes:
         """The table."""
         yield web.get("/search", self.search)
 
-    async def search(self, request: web.Request) -> web.StreamResponse:
+    @reads(SearchQuery)
+    async def search(self, request: web.Request, query: SearchQuery) -> web.StreamResponse:
         """What there is. 400 for a source or a limit that is none, 502 when no source answers."""
-        query = request.query
-        answer = await self._searcher(
-            query.get("q", ""),
-            limit=_limit(query.get("limit", "")),
-            sources=sources_of(query.get("source", "")),
-        )
+        del request
+        # As in Docker Model Runner, zero and less mean the usual number.
+        limit = min(query.limit, MAX_LIMIT) if query.limit > 0 else DEFAULT_LIMIT
+        answer = await self._searcher(query.q, limit=limit, sources=sources_of(query.source))
         return json_response(answer)
-
-
-def _limit(text: str) -> int:
-    """As in Docker Model Runner, nothing, zero and less mean the usual number."""
-    if not text:
-        return DEFAULT_LIMIT
-    try:
-        limit = int(text)
-    except ValueError:
-        raise UserError(f"limit is no number: {text[:40]!a}") from None
-    return min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT
