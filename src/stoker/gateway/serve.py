@@ -13,13 +13,12 @@ from aiohttp import web
 from stoker.base.errors import (
     Crashed,
     DoesNotFit,
-    NotFound,
     StokerError,
-    UnsupportedFormat,
 )
 from stoker.engines.spec import Engine, Instance
 from stoker.gateway.answer import Answer, Passthrough
 from stoker.gateway.caller import CALLER, require_model
+from stoker.gateway.choice import choose
 from stoker.gateway.connection import EngineGone
 from stoker.gateway.exchange import Exchange, Observer
 from stoker.gateway.operation import Call, Operation
@@ -196,11 +195,11 @@ class Gateway:
         """The model, and the engine for it. Files are looked at when they are to be loaded."""
         model = self._resolver.resolved(call.model)
         if model:
-            engine = self._select(model, call.engine)
+            engine = choose(self._engines, model, call.engine)
             if self._scheduler.runs(RunnerKey(engine.name, model.id, call.operation.mode)):
                 return model, engine
         model = await self._resolver.resolve(call.model)
-        return model, self._select(model, call.engine)
+        return model, choose(self._engines, model, call.engine)
 
     async def _request(self, model: ModelSpec, engine: Engine, call: Call) -> RunRequest:
         mode = call.operation.mode
@@ -214,27 +213,6 @@ class Gateway:
             self._scheduler.journal.refused(model, error.message, time.time())
             raise
         return RunRequest(engine.name, model, mode, ways)
-
-    def _select(self, model: ModelSpec, named: str | None) -> Engine:
-        if named is None:
-            for engine in self._engines.values():
-                if model.format in engine.formats:
-                    return engine
-            raise UnsupportedFormat(
-                f"no engine here reads {model.format} models ({model.name})",
-                hint="stoker status lists the engines",
-            )
-        chosen = self._engines.get(named)
-        if chosen is None:
-            raise NotFound("backend not found", hint=f"known engines: {', '.join(self._engines)}")
-        if model.format not in chosen.formats:
-            able = (one.name for one in self._engines.values() if model.format in one.formats)
-            names = " or ".join(able) or "none installed here"
-            raise UnsupportedFormat(
-                f"{named} cannot run {model.name}: it is a {model.format} model",
-                hint=f"engines that read {model.format}: {names}",
-            )
-        return chosen
 
     def _crashed(self, lease: Lease, run: RunRequest, code: int | None) -> Crashed:
         tail = lease.instance.log_tail

@@ -23,7 +23,6 @@ it holds the runner until it is released. Rules:
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
-from stoker.base import errors
 from stoker.planner.devices import HOST, Device
 from stoker.planner.spec import FOREVER
 from stoker.scheduler import refusals
@@ -39,7 +38,6 @@ from stoker.scheduler.events import (
     Released,
     Requested,
     RunnerKey,
-    RunnerState,
     Started,
     Ticket,
     TimePassed,
@@ -47,13 +45,11 @@ from stoker.scheduler.events import (
 )
 from stoker.scheduler.ledger import Ledger
 from stoker.scheduler.line import Line
+from stoker.scheduler.lives import Lives
 from stoker.scheduler.queue import Queue, Waiting
 from stoker.scheduler.roster import Roster
 from stoker.scheduler.runner import Runner
 from stoker.scheduler.trouble import Troubles
-
-_OUT_OF_MEMORY: Final = "out_of_memory"
-"""Of `engines/spec.Reason`, which does more than this module may."""
 
 DEFAULT_QUEUE: Final = 512
 """Waiting requests before new ones are turned away: far above what one machine can answer soon."""
@@ -90,6 +86,7 @@ class Core:
         self.draining = False
         self._queue = Queue()
         self._troubles = Troubles()
+        self._lives = Lives(self.roster, self._queue, self._troubles)
 
     def handle(self, event: Event, now: float, room: int | None = None) -> list[Effect]:
         """Take note of what happened; answer what is to be done, in order.
@@ -173,32 +170,13 @@ class Core:
             case Released():
                 self._released(event.ticket, now)
             case AboutToLoad() | Started() | LaunchFailed() | Died() | Exited():
-                return self._lived(event, now)
+                return self._lives.note(event, now)
             case UnloadAsked():
                 self._unload(event)
             case DrainAsked():
                 return self._drain()
             case TimePassed():
                 pass
-            case _:
-                assert_never(event)
-        return ()
-
-    def _lived(
-        self, event: AboutToLoad | Started | LaunchFailed | Died | Exited, now: float
-    ) -> Iterable[Effect]:
-        """A runner has come further in its life."""
-        match event:
-            case AboutToLoad():
-                return self._check(event, now)
-            case Started():
-                self._started(event, now)
-            case LaunchFailed():
-                return self._failed(event, now)
-            case Died():
-                self._died(event, now)
-            case Exited():
-                self._exited(event, now)
             case _:
                 assert_never(event)
         return ()
@@ -224,52 +202,6 @@ class Core:
         self._queue.remove(ticket)
         self.roster.release(ticket, now)
 
-    def _check(self, event: AboutToLoad, now: float) -> Iterator[Effect]:
-        """The plan may have been overtaken by another program; then it is decided anew."""
-        runner = self.roster.current(event.key, event.generation)
-        if not runner or runner.state is not RunnerState.LOADING:
-            return
-        runner.loads = True
-        if not runner.way.cost.known:
-            return
-        held = self.roster.ledger.held[event.key]
-        if over := self.roster.ledger.missing(dict.fromkeys(held, 0)):
-            why = f"another program took {refusals.sizes(over)} meanwhile"
-            yield self.roster.stop(event.key, why, now)
-
-    def _started(self, event: Started, now: float) -> None:
-        runner = self.roster.current(event.key, event.generation)
-        if runner and runner.state is RunnerState.LOADING:
-            runner.becomes(RunnerState.READY, now)
-            self._troubles.started(event.key)
-
-    def _failed(self, event: LaunchFailed, now: float) -> Iterator[Effect]:
-        runner = self.roster.current(event.key, event.generation)
-        if not runner:
-            return
-        self.roster.forget(event.key, now)
-        waiting = [ticket for ticket, _ in self._queue.of(event.key)]
-        if isinstance(event.error, errors.LaunchFailed) and event.error.reason == _OUT_OF_MEMORY:
-            # The estimate was too low: whoever can be served with less is.
-            rank = runner.way.rank
-            waiting = [t for t in waiting if not self._queue.settle_for_less(t, rank)]
-        if not self._queue.count(event.key) or waiting:
-            self._troubles.failed(runner.request, event.error, now)
-        for ticket in waiting:
-            self._queue.remove(ticket)
-            yield Refuse(ticket, event.error)
-
-    def _died(self, event: Died, now: float) -> None:
-        # The holders find out by their broken connection; their later Released is harmless.
-        runner = self.roster.current(event.key, event.generation)
-        if runner and runner.state is RunnerState.READY:
-            self._troubles.crashed(runner.request, now, lived=now - runner.since)
-            runner.becomes(RunnerState.STOPPING, now)
-
-    def _exited(self, event: Exited, now: float) -> None:
-        if self.roster.current(event.key, event.generation):
-            self.roster.forget(event.key, now)
-
     def _unload(self, event: UnloadAsked) -> None:
         for key in event.keys or ():
             self._troubles.over(key)  # new settings are announced by this too
@@ -284,4 +216,4 @@ class Core:
             runner.unload = "the daemon is shutting down"
         for ticket, _ in self._queue:
             yield Refuse(ticket, refusals.draining())
-        self._queue = Queue()
+        self._queue.clear()

@@ -80,6 +80,12 @@ class Queue:
                 self._ends = [end for end in self._ends if end[1] in self._keys]
                 heapq.heapify(self._ends)
 
+    def clear(self) -> None:
+        """Nobody waits any more."""
+        self._by_key.clear()
+        self._keys.clear()
+        self._ends.clear()
+
     def settle_for_less(self, ticket: Ticket, above: int) -> bool:
         """Go on with ways of a higher rank; False when there is none."""
         mine = self._by_key[self._keys[ticket]]

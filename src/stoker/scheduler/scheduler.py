@@ -9,56 +9,22 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self, assert_never, final
+from typing import Self, assert_never
 
 from stoker.engines.measured import BufferLog
-from stoker.engines.spec import Engine, Instance, Launcher
+from stoker.engines.spec import Engine, Launcher
 from stoker.planner.devices import Listing
 from stoker.scheduler import events
 from stoker.scheduler.core import Core
 from stoker.scheduler.events import Effect, Event, RunnerKey, RunnerState, Ticket
 from stoker.scheduler.journal import Journal
+from stoker.scheduler.lease import Hold, Lease
 from stoker.scheduler.runner import Runner
 from stoker.scheduler.status import RunnerStatus
 from stoker.scheduler.supervisor import Supervisor
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A hold on a runner. `name` is what the engine calls the model in its answers."""
-
-    instance: Instance
-    name: str
-
-
-@final
-class _Hold:
-    """The block of a lease. A generator would cost as much as the decisions themselves."""
-
-    __slots__ = ("_asked", "_scheduler")
-
-    def __init__(self, scheduler: "Scheduler", asked: events.Requested) -> None:
-        self._scheduler = scheduler
-        self._asked = asked
-
-    async def __aenter__(self) -> Lease:
-        try:
-            return await self._scheduler.granted(self._asked)
-        except BaseException:
-            self._scheduler.over(self._asked.ticket)
-            raise
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._scheduler.over(self._asked.ticket)
 
 
 class Scheduler:
@@ -137,7 +103,7 @@ class Scheduler:
         DoesNotFit.
         """
         ticket = Ticket(next(self._tickets))
-        return _Hold(self, events.Requested(ticket, request, keep_alive, wait))
+        return Hold(self, events.Requested(ticket, request, keep_alive, wait))
 
     async def granted(self, asked: events.Requested) -> Lease:
         """Wait for a runner. Whoever asked says when it is `over`, however it ended."""
