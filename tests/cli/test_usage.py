@@ -1,13 +1,14 @@
 """Mistakes on the command line, and help for them."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from stoker.base.errors import DaemonError, StokerError
 from stoker.cli.errors import EXIT_CODES, UsageError, exit_code, refusal, report
 from stoker.cli.parser import Options, Parser
-from stoker.cli.table import commands, find
+from stoker.cli.table import INSTEAD, commands, find
 from tests.cli.conftest import Stoker
 from tests.components.stub_daemon import Stub
 
@@ -29,6 +30,14 @@ def test_every_command_has_its_module_and_its_help(command: object, stoker: Stok
 def test_names_and_aliases_are_unique() -> None:
     names = [name for command in commands() for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
+
+
+def test_what_docker_model_has_and_this_has_not_is_in_the_handbook() -> None:
+    handbook = Path(__file__).parents[2] / "docs" / "compatibility.md"
+    topics = [line.split("|")[1] for line in handbook.read_text().splitlines() if line[:1] == "|"]
+    for name in INSTEAD:
+        assert find(name) is None
+        assert any(f"`{name}`" in topic for topic in topics), f"{name} is missing in {handbook}"
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["help"]])
@@ -98,6 +107,15 @@ def test_help_says_how_it_was_called(stoker: Stoker) -> None:
         (["--nope"], "unknown flag: --nope\nhint: see 'stoker --help'\n"),
         (["lst"], "unknown command: lst\nhint: did you mean 'stoker list'?\n"),
         (["xyzzy"], "unknown command: xyzzy\nhint: see 'stoker --help'\n"),
+        (["gateway", "-c", "x"], f"unknown command: gateway\nhint: {INSTEAD['gateway']}\n"),
+        (
+            ["run", "pilot", "--websearch"],
+            f"unknown flag: --websearch\nhint: {INSTEAD['--websearch']}\n",
+        ),
+        (
+            ["start-runner", "--tls-port=1"],
+            f"unknown flag: --tls-port\nhint: {INSTEAD['--tls-port']}\n",
+        ),
         (["run", "m", "--color", "x"], '--color must be one of: auto, yes, no (got "x")\n'),
         (["run", "m", "--json"], "nothing to ask: no PROMPT, and the standard input is empty\n"),
         (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from stoker import __version__
-from stoker.cli.table import GROUPS, Command, commands, find
+from stoker.cli.table import GROUPS, INSTEAD, Command, commands, find
 
 PROGRAM = "stoker"
 
@@ -112,6 +112,8 @@ def _unknown(word: str, program: str) -> Exception:
 
     if word.startswith("-"):
         return UsageError(f"unknown flag: {word}", hint=f"see '{program} --help'")
+    if word in INSTEAD:
+        return UsageError(f"unknown command: {word}", hint=INSTEAD[word])
     names = [name for command in commands() for name in (command.name, *command.aliases)]
     close = get_close_matches(word, names, n=1)
     hint = f"did you mean '{program} {close[0]}'?" if close else f"see '{program} --help'"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from stoker.cli.errors import UsageError
-from stoker.cli.table import Command
+from stoker.cli.table import INSTEAD, Command
 
 
 class Options(argparse.Namespace):
@@ -106,7 +106,9 @@ class Parser(argparse.ArgumentParser):
         for word in left:
             # "- a thing" is text; a flag has no blanks before its value.
             if word.startswith("-") and word != "-" and " " not in word.partition("=")[0]:
-                self.error(f"unknown flag: {word.partition('=')[0]}")
+                name = word.partition("=")[0]
+                hint = INSTEAD.get(name, f"see '{self.prog} --help'")
+                raise UsageError(f"unknown flag: {name}", hint=hint)
         options.words, options.rest = left, rest
         return options
 

@@ -89,6 +89,16 @@ GROUPS: Final = (
 )
 # fmt: on
 
+INSTEAD: Final = {
+    "gateway": "LiteLLM is one; there, models of this machine are docker_model_runner/MODEL",
+    "skills": "agents' own files are not changed; stoker launch starts an agent on these models",
+    "--llama-server-version": "an engine comes as it was tested; another llama.cpp: --from ARCHIVE",
+    "--proxy-cert": "SSL_CERT_FILE=FILE names a bundle with the proxy's authority",
+    "--tls-port": "there is one port, --port, and with --tls it speaks TLS",
+    "--websearch": "no search service is asked; an app that can do it: stoker launch openwebui",
+}
+"""What `docker model` has and this has not: what to do, for people who come from there."""
+
 
 def commands() -> tuple[Command, ...]:
     """All of them, in the order of the help text."""
