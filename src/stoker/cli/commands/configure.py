@@ -19,7 +19,7 @@ _GPU: Final = {
     "preferred": (),
     "never": ("--gpu-layers", "0"),
 }
-MODES: Final = ("completion", "embedding", "reranking", "image-generation")
+MODES: Final = ("completion", "embedding", "reranking")
 
 
 class Options(cli.Options):
