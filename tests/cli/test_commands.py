@@ -207,6 +207,14 @@ def test_status_without_a_daemon(stoker: Stoker) -> None:
     assert json.loads(outcome.out)["running"] is False
 
 
+def test_status_of_a_daemon_elsewhere(stoker: Stoker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOKER_HOST", "http://127.0.0.1:9")
+    assert stoker("status").err == (
+        "STOKER_HOST names http://127.0.0.1:9, where nothing answers\n"
+        "hint: to ask this machine's own: unset STOKER_HOST\n"
+    )
+
+
 def test_version(stoker: Stoker, daemon: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     out = stoker("version").out
     assert out.startswith(f"Client:\n Version:    {__version__}\n OS/Arch:    ")

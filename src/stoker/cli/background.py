@@ -3,10 +3,12 @@
 import os
 import signal
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 import psutil
 
+from stoker.base.certificate import server_context
 from stoker.base.config import VARIABLES, load_config
 from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
@@ -123,7 +125,9 @@ def unregister() -> bool:
 def _check(told: Mapping[str, object]) -> None:
     """Raises InvalidSetting for what the daemon would not start with."""
     paths = paths_of()
-    load_config(paths.config, os.environ, told, remembered=paths.runner)
+    config = load_config(paths.config, os.environ, told, remembered=paths.runner)
+    if config.tls_cert:
+        server_context(Path(config.tls_cert), Path(config.tls_key or config.tls_cert))
 
 
 def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:

@@ -2,11 +2,11 @@
 
 import datetime as dt
 import logging
-import ssl
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, final
 
+from stoker.base.certificate import server_context
 from stoker.base.config import Config
 from stoker.base.errors import InvalidSetting, StokerError
 from stoker.base.paths import Paths
@@ -28,7 +28,7 @@ class Certificate:
     def __init__(self, config: Config, paths: Paths) -> None:
         self._config = config
         self._paths = paths
-        self.context = _context(*self._ensure())
+        self.context = server_context(*self._ensure())
 
     def renewed(self) -> AbstractContextManager[None]:
         """Look for a new certificate now and then while the block runs."""
@@ -38,7 +38,9 @@ class Certificate:
         """Use what is there now; if that is no good, say so and go on with the old one."""
         try:
             used = self._ensure()
-            _context(*used)  # a half-written file must not get into the context that is in use
+            server_context(
+                *used
+            )  # a half-written file must not get into the context that is in use
             self.context.load_cert_chain(*used)
         except StokerError as error:
             logger.warning("the certificate stays as it was: %s", error)
@@ -62,21 +64,3 @@ def certificate_of(config: Config, paths: Paths) -> Certificate | None:
             f"{config.origins['tls_key']} without a certificate", hint="add --tls-cert FILE"
         )
     return Certificate(config, paths) if config.tls_cert or config.tls == "auto" else None
-
-
-def _context(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    for file in (certificate, key):
-        if not file.is_file():
-            raise InvalidSetting(f"{file} is not there, or is no file", hint="see --tls-cert")
-    try:
-        # An encrypted key would make OpenSSL ask on a terminal that nobody looks at.
-        context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise InvalidSetting(
-            f"{certificate} and {key} are no certificate with its key: {error}",
-            hint="PEM files; the certificate first, then those that vouch for it; no password",
-        ) from error
-    return context

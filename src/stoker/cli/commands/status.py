@@ -12,6 +12,7 @@ from stoker.cli.errors import FAILED, OK, say
 from stoker.cli.output import age, put, table
 from stoker.cli.session import Session
 from stoker.client.client import Client
+from stoker.client.endpoint import Endpoint, endpoint_of
 from stoker.wire.runners import EngineBuild
 
 HEADER: Final = ("BACKEND", "VERSION", "BUILD", "INSTALLED", "STATE")
@@ -41,12 +42,21 @@ def run(options: Options, session: Session) -> int:
         return OK
     if backends is None:
         put("Docker Model Runner is not running\n")
-        say(f"hint: start it with: {session.program} start-runner")
+        _explain(endpoint_of(), session.program)
         return FAILED
     put("Docker Model Runner is running\n\nStatus:\n" + lines(backends))
     if builds:
         put("\n" + table(HEADER, rows(builds)))
     return OK
+
+
+def _explain(endpoint: Endpoint, program: str) -> None:
+    if endpoint.may_start:
+        say(f"hint: start it with: {program} start-runner")
+        return
+    say(f"{endpoint.origin} names {endpoint}, where nothing answers")
+    if endpoint.undo:
+        say(f"hint: to ask this machine's own: {endpoint.undo}")
 
 
 def lines(backends: dict[str, str]) -> str:
