@@ -32,7 +32,9 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     program.chmod(0o755)
     with running_daemon(home, LLAMA_SERVER_PATH=str(program)) as daemon:
         assert daemon.cli("pull", "pilot").returncode == 0
-        for number, kind in enumerate(("truncated tensors", "missing tensors", "no heads")):
+        for number, kind in enumerate(
+            ("wrong version", "missing tensors", "no heads", "truncated tensors")
+        ):
             put_model(home / "models", bad_models(home / "bad")[kind], f"bad/model{number}")
         yield daemon
 
@@ -102,6 +104,15 @@ def test_what_is_not_a_stream_waits_for_its_status(cold: Daemon) -> None:
     assert failed.json["error"]["code"] == "launch_failed"
     whole = ask(cold, "POST", "/v1/chat/completions", CHAT)
     assert whole.json["choices"]
+
+
+def test_a_file_that_its_header_gives_away_is_not_loaded(cold: Daemon) -> None:
+    """As a stranger's registry may serve it: our own `package` accepts none."""
+    ran = cold.cli("run", "bad/model3", "hi")
+    assert ran.returncode == 1
+    assert "bad/model3: truncated-tensors.gguf: gguf: the file has" in ran.stderr
+    refused = ask(cold, "POST", "/v1/chat/completions", {**CHAT, "model": "bad/model3"})
+    assert (refused.status, refused.json["error"]["code"]) == (422, "parse_error")
 
 
 def test_a_client_that_leaves_leaves_the_load_to_others(cold: Daemon) -> None:

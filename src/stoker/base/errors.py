@@ -31,6 +31,7 @@
     │  └─ CorruptStore
     ├─ StorageError                 the disk: full, read-only, gone
     ├─ ParseError                   a file or a message is malformed or over a limit; `offset`
+    │  └─ Unfamiliar                newer than this program, for all it knows; nothing is wrong
     └─ EngineError                  `engine`, `log_tail`
        ├─ NotInstalled  LaunchFailed  NotReadyInTime  Crashed
 
@@ -47,8 +48,8 @@ __all__ = [
     "KeyBusy", "LaunchFailed", "Locked", "ModelNotFound", "NotFound", "NotInstalled",
     "NotReadyInTime", "ParseError", "PayloadTooLarge", "QueueFull", "RateLimited",
     "RegistryError", "RemoteError", "SizeMismatch", "StokerError", "StorageError",
-    "Unauthenticated", "Unreachable", "UnsupportedFormat", "UnsupportedOperation", "UserError",
-    "WaitedTooLong", "WrongMethod",
+    "Unauthenticated", "Unfamiliar", "Unreachable", "UnsupportedFormat", "UnsupportedOperation",
+    "UserError", "WaitedTooLong", "WrongMethod",
 ]  # fmt: skip
 
 
@@ -251,6 +252,10 @@ class ParseError(StokerError):
     def __init__(self, message: str, *, offset: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.offset = offset
+
+
+class Unfamiliar(ParseError):
+    code = "unfamiliar"
 
 
 class EngineError(StokerError):

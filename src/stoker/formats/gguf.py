@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import ParseError, Unfamiliar
 from stoker.formats.ggufvalues import Value, ValueType, read_name, read_type, read_value
 from stoker.formats.need import Cursor, Parser
 from stoker.formats.quant import TENSOR_TYPES, TensorType
@@ -113,7 +113,7 @@ def _check_head(magic: bytes, version: int, tensor_count: int, key_count: int) -
     if version not in VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
         kind = "a big-endian file" if swapped in VERSIONS else f"version {version}"
-        raise ParseError(f"gguf: {kind} is not supported, only versions 2 and 3", offset=4)
+        raise Unfamiliar(f"gguf: {kind} is not supported, only versions 2 and 3", offset=4)
     if tensor_count > MAX_TENSORS:
         raise ParseError(f"gguf: {tensor_count} tensors, at most {MAX_TENSORS} are read", offset=8)
     if key_count > MAX_KEYS:
@@ -142,7 +142,7 @@ def _tensor(cursor: Cursor, alignment: int) -> Parser[Tensor]:
     number, offset = cursor.unpack(_TYPE_OFFSET)
     kind = TENSOR_TYPES.get(number)
     if kind is None:
-        raise ParseError(
+        raise Unfamiliar(
             f"gguf: tensor {name!r} has the unknown type {number}",
             offset=at,
             hint="removed from ggml, or newer than this version of Stoker",

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from stoker.base.errors import ParseError
+from stoker.base.errors import ParseError, Unfamiliar
 from stoker.formats.need import Cursor, Parser
 
 MAX_HEADER: Final = 100_000_000
@@ -128,7 +128,7 @@ def _decoded(text: bytes) -> tuple[Mapping[str, str], tuple[Tensor, ...]]:
 def _tensor(name: str, wire: _WireTensor) -> Tensor:
     bits = DTYPE_BITS.get(wire.dtype)
     if bits is None:
-        raise ParseError(
+        raise Unfamiliar(
             f"safetensors: tensor {name!r} has the unknown type {wire.dtype!r}", offset=8
         )
     if len(wire.shape) > MAX_RANK:

@@ -4,7 +4,14 @@ import asyncio
 import logging
 from typing import Final
 
-from stoker.base.errors import Incomplete, ParseError, StokerError, StorageError, UserError
+from stoker.base.errors import (
+    Incomplete,
+    ParseError,
+    StokerError,
+    StorageError,
+    Unfamiliar,
+    UserError,
+)
 from stoker.formats import ModelFacts, shard_names
 from stoker.oci.digest import Digest
 from stoker.planner.spec import Format, ModelSpec
@@ -23,16 +30,18 @@ class FactsReader:
         self._known: dict[Digest, asyncio.Task[ModelFacts | StokerError]] = {}
 
     async def facts(self, model: ModelSpec) -> ModelFacts | None:
-        """What the header says; None for a format without such a header, or an unreadable one.
+        """What the header says; None for a format without such a header, or one that is unknown.
 
-        An unreadable header is not for a run to complain about: the engine will, better. Raises
-        Incomplete, for what no engine complains about.
+        What is newer than this program an engine may know. Raises ParseError for what is wrong,
+        which engines crash on or do not notice, and Incomplete, which none complains about.
         """
         try:
             return await self.read(model)
-        except Incomplete:
+        except Unfamiliar:
+            return None
+        except (ParseError, Incomplete):
             raise
-        except (ParseError, StorageError, UserError):
+        except (StorageError, UserError):
             return None
 
     async def read(self, model: ModelSpec) -> ModelFacts | None:
@@ -58,6 +67,12 @@ def _read(model: ModelSpec) -> ModelFacts | StokerError:
             return directory_facts(model.weights, model.name)
         paths = [model.weights.with_name(name) for name in shard_names(model.weights.name)]
         return gguf_facts(*paths)
-    except (ParseError, StorageError, UserError) as error:
+    except ParseError as error:
+        logger.warning("no facts model=%s: %s", model.name, error)
+        # Where its files happen to lie says nothing to who asked.
+        folder = model.weights.parent if model.format is Format.GGUF else model.weights
+        text = error.message.replace(f"{folder}/", "")
+        return type(error)(f"{model.name}: {text}", offset=error.offset, hint=error.hint)
+    except (StorageError, UserError) as error:
         logger.warning("no facts model=%s: %s", model.name, error)
         return error

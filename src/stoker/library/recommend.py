@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stoker.base.errors import DoesNotFit, Incomplete
+from stoker.base.errors import DoesNotFit, Incomplete, ParseError
 from stoker.formats import ModelFacts
 from stoker.library.explain import Planning, speed_of
 from stoker.planner.devices import Snapshot
@@ -64,7 +64,7 @@ class Recommender:
         """How these models fit, as they are."""
         rows = []
         for model in models:
-            with suppress(Incomplete):  # it is no choice, and the others are
+            with suppress(Incomplete, ParseError):  # it is no choice, and the others are
                 if facts := await self.planning.facts.facts(model):
                     rows.append(await self._here(model, facts, model.name))
         return rows

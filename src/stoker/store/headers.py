@@ -50,7 +50,7 @@ def gguf_facts(*paths: Path) -> ModelFacts:
     try:
         return facts_of_gguf(*headers)
     except ParseError as error:
-        raise ParseError(f"{paths[0]}: {error.message}", hint=error.hint) from error
+        raise type(error)(f"{paths[0]}: {error.message}", hint=error.hint) from error
 
 
 def directory_facts(folder: Path, name: str) -> ModelFacts:
@@ -105,6 +105,6 @@ def _read(path: Path, parser: Callable[[int], Parser[_T]], most: int) -> _T:
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
     except ParseError as error:
-        raise ParseError(
+        raise type(error)(
             f"{path}: {error.message}", offset=error.offset, hint=error.hint
         ) from error
