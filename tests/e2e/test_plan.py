@@ -160,9 +160,16 @@ def test_plan_and_why_show_what_vllm_is_given(daemon: Daemon, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     shown = daemon.cli("plan", "me/vllm", "--context-size", "100000")
     assert "with vllm" in shown.stdout
-    assert "100000 tokens, with room for 4 requests of that length" in shown.stdout
+    assert "100000 tokens, with room for 4 conversations of that length" in shown.stdout
+    flags = daemon.cli("configure", "me/vllm", "--", "--tensor-parallel-size", "9")
+    assert flags.returncode == 0, flags.stderr
+    divided = daemon.cli("plan", "me/vllm")
+    assert "vLLM is to use 9 GPUs, and there are none that it can use" in divided.stdout
+    assert daemon.cli("configure", "me/vllm").returncode == 0
     refused = daemon.cli("plan", "me/vllm", "--context-size", "1000000000")
     assert refused.returncode == 1
     assert "it would fit with --context-size" in refused.stdout
     assert "vllm is not installed" in daemon.cli("run", "me/vllm", "hi").stderr
-    assert "cache for 4 conversations of 8192 tokens" in daemon.cli("why", "me/vllm").stdout
+    plan = json.loads(daemon.cli("plan", "me/vllm", "--json").stdout)
+    room = f"room for {plan['slots']} conversations of {plan['context']} tokens"
+    assert room in daemon.cli("why", "me/vllm").stdout

@@ -142,8 +142,12 @@ async def test_a_model_divided_over_gpus_is_charged_to_each(model: ModelSpec) ->
     assert (
         best.cost.devices["CUDA0"] == int(WEIGHTS * 1.2) // 2 + 2 * 131_072 * PER_TOKEN + OVERHEAD
     )
-    with pytest.raises(DoesNotFit, match="use 2 GPUs, and there are 1"):
-        await ways(model, machine(80 * GIB), two)
+    odd = shaped(model.weights, {"architectures": ["OddForCausalLM"]})
+    for of in (model, odd):
+        with pytest.raises(DoesNotFit, match="ai/llm: vLLM is to use 2 GPUs, and there is 1"):
+            await ways(of, machine(80 * GIB), two)
+        with pytest.raises(DoesNotFit, match="there are none that it can use"):
+            await ways(of, machine(), two)
 
 
 async def test_a_shape_that_cannot_be_read_is_a_guess(model: ModelSpec) -> None:
@@ -227,6 +231,8 @@ async def test_a_share_that_somebody_chose_is_shown_as_cache(
     plan = await planning.plan(model, Mode.COMPLETION, share)
     (cache,) = (part.bytes for part in plan.devices[0].parts if part.name == "cache")
     assert plan.slots == cache // (PER_TOKEN * plan.context) > 4
+    (way,) = (await ways(model, here, share))[:1]
+    assert f"room for {plan.slots} conversations of {plan.context} tokens" in way.words
     greedy = RunSettings(runtime_flags=("--kv-cache-memory-bytes", "500G"))
     refused = await planning.plan(model, Mode.COMPLETION, greedy)
     assert "--kv-cache-memory-bytes" in refused.hint

@@ -9,7 +9,7 @@ from stoker.library.vllm_ways import is_readable, vllm_ways
 from stoker.planner.devices import HOST, Snapshot
 from stoker.planner.room import lacking, refusal
 from stoker.planner.spec import ModelSpec, RunSettings, Way
-from stoker.planner.vllm import CPU_PROCESSES, OVERHEAD, WEIGHTS_FACTOR, cache_for
+from stoker.planner.vllm import CPU_PROCESSES, OVERHEAD, WEIGHTS_FACTOR, conversations
 from stoker.wire.plan import Plan, PlanDevice, PlanPart
 
 
@@ -31,7 +31,6 @@ def vllm_plan(
         vllm_ways(facts, settings, wishes, machine)  # whose refusal says what would fit
         raise refusal(ways[-1].cost, machine)
     context = wishes.context or way.settings.context_size or 0
-    whole = cache_for(facts, context, 1, wishes.element) // wishes.split
     cache = _cache(facts, way, wishes)
     devices = [*_gpus(facts, way, machine, wishes.split, cache), _host(facts, way, machine, cache)]
     return Plan(
@@ -39,7 +38,7 @@ def vllm_plan(
         NAME,
         fits=True,
         context=context,
-        slots=max(cache // whole, 1) if whole else 0,
+        slots=conversations(facts, context, cache, gpus=wishes.split, element=wishes.element),
         layers=len(facts.layers),
         gpu_layers=0 if on_cpu else len(facts.layers),
         total=sum(device.bytes for device in devices),

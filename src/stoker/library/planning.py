@@ -15,7 +15,7 @@ from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
 from stoker.library.second_opinion import SecondOpinion
 from stoker.library.settings import SettingsKey, SettingsStore
-from stoker.library.vllm_ways import is_readable, unplanned, vllm_ways
+from stoker.library.vllm_ways import check_gpus, is_readable, unplanned, vllm_ways
 from stoker.oci.digest import Digest
 from stoker.planner.devices import HOST, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES
@@ -147,9 +147,10 @@ class RunPlanner:
         """The ways of vLLM, as `ways` has them, here or not. Raises as it does."""
         machine = await self._machine(VLLM)
         wishes = wishes_of(model, settings, on_cpu=not machine.devices)
-        if facts is None or not is_readable(facts):
-            return (unplanned(settings, model.weights_size, machine),)
         try:
+            check_gpus(wishes, machine)
+            if facts is None or not is_readable(facts):
+                return (unplanned(settings, model.weights_size, machine),)
             return vllm_ways(facts, settings, wishes, machine)
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error

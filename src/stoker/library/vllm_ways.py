@@ -16,6 +16,7 @@ from stoker.planner.vllm import (
     MAX_UTILIZATION,
     VllmPlan,
     cache_per_token,
+    conversations,
     plan_vllm,
     plan_vllm_on_cpu,
     widest,
@@ -42,6 +43,17 @@ def vllm_ways(
     return tuple(sorted(found, key=lambda way: way.rank))
 
 
+def check_gpus(wishes: Wishes, machine: Snapshot) -> None:
+    """Raises DoesNotFit when a model is to be divided over more GPUs than there are."""
+    count = wishes.split * wishes.copies
+    if count > max(len(machine.devices), 1):
+        there = len(machine.devices) or "none that it can use"
+        raise DoesNotFit(
+            f"vLLM is to use {count} GPUs, and there {'is' if there == 1 else 'are'} {there}",
+            hint="lower --tensor-parallel-size, --pipeline-parallel-size, --data-parallel-size",
+        )
+
+
 def unplanned(settings: RunSettings, weights: int, machine: Snapshot) -> Way:
     """For a model whose shape cannot be read: a guess of what vLLM takes when it is left alone."""
     if not machine.devices:
@@ -54,11 +66,6 @@ def unplanned(settings: RunSettings, weights: int, machine: Snapshot) -> Way:
 
 def _choices(devices: Sequence[Device], count: int) -> Iterator[tuple[Device, ...]]:
     """Each GPU for a model that needs one, else the largest ones together."""
-    if len(devices) < count:
-        raise DoesNotFit(
-            f"vLLM is to use {count} GPUs, and there are {len(devices)}",
-            hint="lower --tensor-parallel-size, --pipeline-parallel-size, --data-parallel-size",
-        )
     ranked = sorted(devices, key=lambda device: (-device.total, device.id))
     if count == 1:
         yield from ((device,) for device in ranked)
@@ -79,10 +86,13 @@ def _on_gpus(
     for rank, plan in enumerate(plans[: 1 if wishes.utilization else None]):
         share = wishes.utilization or plan.utilization
         size = int(share * smallest.total) if wishes.utilization else plan.total
+        # What a share leaves becomes cache, unless its size was told.
+        left = size - plan.total if wishes.utilization and not wishes.cache else 0
+        words = _words(facts, wishes, plan.context, plan.cache + left)
         yield Way(
             replace(_told(settings, wishes, plan), gpu_memory_utilization=share, offload=offload),
             Cost(GPU_PROCESSES, known=True, devices={device.id: size for device in devices}),
-            f"on {names}, {_words(plan)}",
+            f"on {names}, {words}",
             rank,
         )
 
@@ -110,7 +120,12 @@ def _on_cpu(
 
     for rank, found in enumerate(widest(facts, wishes.context, plan)):
         chosen = _told(settings, wishes, found)
-        yield Way(chosen, Cost(found.total, known=True), _words(found), rank)
+        yield Way(
+            chosen,
+            Cost(found.total, known=True),
+            _words(facts, wishes, found.context, found.cache),
+            rank,
+        )
 
 
 def _told(settings: RunSettings, wishes: Wishes, plan: VllmPlan) -> RunSettings:
@@ -121,9 +136,11 @@ def _told(settings: RunSettings, wishes: Wishes, plan: VllmPlan) -> RunSettings:
     return replace(settings, cache_bytes=plan.cache)
 
 
-def _words(plan: VllmPlan) -> str:
-    many = "s" if plan.requests > 1 else ""
-    return f"cache for {plan.requests} conversation{many} of {plan.context} tokens"
+def _words(facts: ModelFacts, wishes: Wishes, context: int, cache: int) -> str:
+    count = conversations(facts, context, cache, gpus=wishes.split, element=wishes.element)
+    if not count:
+        return f"for texts of {context} tokens"
+    return f"room for {count} conversation{'s' * (count > 1)} of {context} tokens"
 
 
 def _offload(devices: tuple[Device, ...], layers: int) -> Offload:

@@ -51,7 +51,6 @@ class VllmPlan:
     weights: int
     cache: int
     total: int
-    requests: int = 1
 
 
 def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES) -> int:
@@ -64,6 +63,17 @@ def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES) -> int:
 def cache_for(facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES) -> int:
     """Bytes that hold so many conversations of so many tokens, in vLLM's blocks."""
     return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element)
+
+
+def conversations(
+    facts: ModelFacts, tokens: int, cache: int, *, gpus: int = 1, element: int = DTYPE_BYTES
+) -> int:
+    """How many of so many tokens a cache has room for, of so many bytes on each GPU.
+
+    1 at least, for none that is smaller is planned; 0 of an encoder, which keeps none.
+    """
+    whole = cache_for(facts, tokens, 1, element) // gpus
+    return max(cache // whole, 1) if whole else 0
 
 
 def plan_vllm(
@@ -93,7 +103,6 @@ def plan_vllm(
         weights=weights,
         cache=cache,
         total=need,
-        requests=requests,
     )
 
 
@@ -121,7 +130,6 @@ def plan_vllm_on_cpu(
         weights=facts.weights_size,
         cache=cache,
         total=need,
-        requests=requests,
     )
 
 

@@ -89,7 +89,7 @@ def _counted(plan: Plan) -> str:
 
 def _shared(plan: Plan) -> str:
     if plan.engine == _VLLM:
-        return f"with room for {plan.slots} request{'s' * (plan.slots != 1)} of that length"
+        return f"with room for {plan.slots} conversation{'s' * (plan.slots != 1)} of that length"
     shared = f"shared by up to {plan.slots} requests"
     if 0 < plan.trained_context < plan.context:
         return f"{shared}; each can use {plan.trained_context}, all that the model was trained for"
