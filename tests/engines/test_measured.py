@@ -135,3 +135,17 @@ def test_a_flood_of_buffers_is_cut() -> None:
     for _ in range(10_000):
         log(METAL)
     assert log.totals["MTL0"]["weights"] == 256 * round(4095.08 * MIB)
+
+
+def test_what_vllms_workers_hold() -> None:
+    """Lines of vLLM 0.32, shortened: of GPUs by its sources, of a CPU as it wrote them."""
+    log = BufferLog()
+    for line in (
+        "(Worker_TP0 pid=7) INFO Model loading took 7.51 GiB memory and 3.100000 seconds",
+        "(Worker_TP1 pid=8) INFO Model loading took 7.48 GiB memory and 3.200000 seconds",
+        "(Worker_TP0 pid=7) INFO Initial free memory 70.0 GiB, reserved 4.0 GiB memory for",
+        "(Worker pid=9) INFO Checkpoint size: 0.00 GiB. Available RAM: 21.23 GiB.",
+    ):
+        log(line)
+    assert log.worker == {"weights": round(7.51 * 1024**3), "cache": 4 * 1024**3}
+    assert not log.totals

@@ -9,6 +9,7 @@ import pytest
 from stoker.base.errors import ParseError
 from stoker.engines.llamacpp_options import options_of
 from stoker.engines.measured import BufferLog
+from stoker.engines.vllm_options import VllmOptions
 from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
 from stoker.library.measured import MeasuredStore, Sizes
@@ -44,8 +45,9 @@ def logged(rate: float = 0.0, tokens: int = 40) -> BufferLog:
 def test_sizes_survive_a_restart_and_belong_to_build_and_options(tmp_path: Path) -> None:
     model = spec(chat_model(tmp_path / "m.gguf"))
     path, settings = tmp_path / "state" / "measured.json", RunSettings(context_size=512)
-    MeasuredStore(path).note(model, Mode.COMPLETION, settings, "b1 wheel", logged())
-    store, options = MeasuredStore(path), options_of(model, Mode.COMPLETION, settings)
+    options = options_of(model, Mode.COMPLETION, settings)
+    MeasuredStore(path).note(model.id, "b1 wheel", options, SIZES, logged())
+    store = MeasuredStore(path)
     assert store.of(model.id, "b1 wheel", options) == SIZES
     assert store.of(model.id, "b2 wheel", options) is None
     assert store.of(model.id, "b1 wheel", replace(options, context=1024)) is None
@@ -56,17 +58,17 @@ def test_the_fastest_answer_counts_at_once_and_is_known_after_a_restart(tmp_path
     settings = RunSettings(context_size=512)
     options = options_of(model, Mode.COMPLETION, settings)
     store, log = MeasuredStore(path), logged()
-    store.note(model, Mode.COMPLETION, settings, "b", log)
+    store.note(model.id, "b", options, log.totals, log)
     assert store.speed_of(model.id, "b", options) == 0
     for rate, tokens in ((12.5, 40), (9.0, 40), (99.0, 3)):
         log.fastest = max(log.fastest, logged(rate, tokens).fastest)
     assert store.speed_of(model.id, "b", options) == 12.5
-    store.note(model, Mode.COMPLETION, settings, "b", log)
+    store.note(model.id, "b", options, log.totals, log)
     later = MeasuredStore(path)
     assert later.speed_of(model.id, "b", options) == 12.5
-    later.note(model, Mode.COMPLETION, settings, "b", logged())
+    later.note(model.id, "b", options, SIZES, logged())
     assert later.speed_of(model.id, "b", options) == 12.5
-    later.note(model, Mode.COMPLETION, settings, "b", logged(3.0))
+    later.note(model.id, "b", options, SIZES, logged(3.0))
     assert MeasuredStore(path).speed_of(model.id, "b", options) == 3
 
 
@@ -75,8 +77,8 @@ def test_a_broken_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "measured.json"
     path.write_bytes(content)
     model = spec(chat_model(tmp_path / "m.gguf"))
-    MeasuredStore(path).note(model, Mode.COMPLETION, RunSettings(), "b", logged())
     options = options_of(model, Mode.COMPLETION, RunSettings())
+    MeasuredStore(path).note(model.id, "b", options, SIZES, logged())
     assert MeasuredStore(path).of(model.id, "b", options) == SIZES
 
 
@@ -84,14 +86,15 @@ def test_a_disk_that_takes_nothing_breaks_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     model = spec(chat_model(tmp_path / "m.gguf"))
     store = MeasuredStore(tmp_path / "file" / "measured.json")
-    store.note(model, Mode.COMPLETION, RunSettings(), "b", logged())
+    options = options_of(model, Mode.COMPLETION, RunSettings())
+    store.note(model.id, "b", options, SIZES, logged())
 
 
 def test_the_file_is_bounded(tmp_path: Path) -> None:
     model, store = spec(chat_model(tmp_path / "m.gguf")), MeasuredStore(tmp_path / "m.json")
     for number in range(520):
-        settings = RunSettings(context_size=256 + number)
-        store.note(model, Mode.COMPLETION, settings, "b", logged())
+        options = options_of(model, Mode.COMPLETION, RunSettings(context_size=256 + number))
+        store.note(model.id, "b", options, SIZES, logged())
     assert store.of(model.id, "b", options_of(model, Mode.COMPLETION, RunSettings(256))) is None
     assert len(store._entries) == 500
 
@@ -135,7 +138,7 @@ async def test_near_a_limit_plan_and_recommendation_say_what_a_run_does(
     async def now(engine: str) -> Snapshot:
         return Snapshot(host_total=2048 * MIB, host_free=free + HOST_MARGIN)
 
-    def measured(model: ModelSpec, options: Options) -> Sizes:
+    def measured(model: ModelSpec, options: Options | VllmOptions) -> Sizes:
         return {"host": {"compute": compute}}
 
     runs = RunPlanner(settings, facts, machine=empty, measured=measured)

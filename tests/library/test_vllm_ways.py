@@ -10,13 +10,18 @@ import pytest
 from safetensors.numpy import save_file
 
 from stoker.base.errors import DoesNotFit, Incomplete, InvalidSetting
+from stoker.engines.measured import BufferLog
 from stoker.engines.vllm import Vllm
+from stoker.engines.vllm_options import VllmOptions, ran_with
 from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
+from stoker.library.measured import MeasuredStore, Sizes
+from stoker.library.measured_vllm import vllm_sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.settings import SettingsStore
 from stoker.oci.digest import digest_of
 from stoker.planner.devices import HOST, Device, Snapshot
+from stoker.planner.options import Options
 from stoker.planner.room import HOST_MARGIN
 from stoker.planner.spec import Format, Mode, ModelSpec, RunSettings, Way
 from stoker.planner.vllm import CPU_PROCESSES, OVERHEAD
@@ -236,3 +241,64 @@ async def test_a_share_that_somebody_chose_is_shown_as_cache(
     greedy = RunSettings(runtime_flags=("--kv-cache-memory-bytes", "500G"))
     refused = await planning.plan(model, Mode.COMPLETION, greedy)
     assert "--kv-cache-memory-bytes" in refused.hint
+
+
+def ended(resident: int, *lines: str) -> BufferLog:
+    """What was seen of a run."""
+    log = BufferLog()
+    log.resident = resident
+    for line in lines:
+        log(line)
+    return log
+
+
+@pytest.mark.parametrize("settings", [RunSettings(), RunSettings(context_size=4096)])
+async def test_what_it_took_on_a_cpu_is_planned_with(
+    model: ModelSpec, tmp_path: Path, settings: RunSettings
+) -> None:
+    store, here = MeasuredStore(tmp_path / "measured.json"), machine()
+    before = await ways(model, here, settings)
+    ran = before[0].settings
+    assert ran.cache_bytes
+    log = ended(WEIGHTS + ran.cache_bytes + GIB)
+    store.note(model.id, "b", ran_with(model, ran), vllm_sizes(model, ran, log), log)
+
+    async def now(engine: str) -> Snapshot:
+        return here
+
+    def taken(model: ModelSpec, options: Options | VllmOptions) -> Sizes | None:
+        return store.of(model.id, "b", options)
+
+    facts = FactsReader()
+    runs = RunPlanner(SettingsStore(Path("none")), facts, machine=now, measured=taken)
+    (best, lesser) = await runs.ways("vllm", model, Mode.COMPLETION, settings)
+    for old, new in zip(before, (best, lesser), strict=True):
+        assert old.cost.memory - new.cost.memory == CPU_PROCESSES - GIB
+    plan = await Planning(facts, runs, now).plan(model, Mode.COMPLETION, settings)
+    assert (plan.total, plan.computed) == (best.cost.memory, before[0].cost.memory)
+    assert plan.exact
+    (part,) = (part for part in plan.devices[0].parts if part.name == "processes")
+    assert (part.bytes, part.measured) == (CPU_PROCESSES, GIB)
+    other = await runs.ways("vllm", model, Mode.COMPLETION, RunSettings(context_size=2048))
+    assert other == await ways(model, here, RunSettings(context_size=2048))
+
+
+async def test_what_it_took_of_gpus_is_planned_with(model: ModelSpec) -> None:
+    here, two = machine(80 * GIB, 80 * GIB), RunSettings(runtime_flags=("-tp", "2"))
+    before = (await ways(model, here, two))[0]
+    line = "(Worker_TP0 pid=7) INFO Model loading took 0.50 GiB memory and 3.100000 seconds"
+    sizes = vllm_sizes(model, before.settings, ended(2 * GIB, line))
+    options = ran_with(model, before.settings)
+
+    async def now(engine: str) -> Snapshot:
+        return here
+
+    runs = RunPlanner(
+        SettingsStore(Path("none")), FactsReader(), machine=now,
+        measured=lambda _, asked: sizes if asked == options else None,
+    )  # fmt: skip
+    after = (await runs.ways("vllm", model, Mode.COMPLETION, two))[0]
+    assert after.cost.memory == 2 * GIB
+    for device in ("CUDA0", "CUDA1"):
+        more = after.cost.devices[device] - before.cost.devices[device]
+        assert more == GIB // 2 - int(WEIGHTS * 1.2) // 2

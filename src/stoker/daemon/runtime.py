@@ -17,6 +17,7 @@ from stoker.engines.confinement import Confinement, lack, roots_of
 from stoker.engines.devices import EngineDevices
 from stoker.engines.dry_run import DryRun
 from stoker.engines.llamacpp import LlamaCpp
+from stoker.engines.llamacpp_options import options_of
 from stoker.engines.llamacpp_program import NAME as LLAMACPP
 from stoker.engines.llamacpp_program import find_program
 from stoker.engines.measured import BufferLog
@@ -24,6 +25,7 @@ from stoker.engines.registry import known_engines
 from stoker.engines.rollback import Rollback
 from stoker.engines.spec import Engine
 from stoker.engines.vllm import NAME as VLLM
+from stoker.engines.vllm_options import VllmOptions, ran_with
 from stoker.engines.workshop import Workshop, kinds
 from stoker.hardware import nvidia
 from stoker.hardware.detect import Room
@@ -32,6 +34,7 @@ from stoker.library.explain import Planning
 from stoker.library.facts import FactsReader
 from stoker.library.machine import Machine
 from stoker.library.measured import MeasuredStore, Sizes
+from stoker.library.measured_vllm import vllm_sizes
 from stoker.library.planning import RunPlanner
 from stoker.library.second_opinion import SecondOpinion
 from stoker.library.settings import SettingsStore
@@ -85,7 +88,7 @@ class Runtime:
             self._facts,
             machine=self.machine.empty,
             measured=self._taken,
-            opinion=SecondOpinion(dry_run, self._build),
+            opinion=SecondOpinion(dry_run, partial(self._build, LLAMACPP)),
         )
         self._installable = kinds(pilot_file())
 
@@ -114,19 +117,27 @@ class Runtime:
         )
 
     def loaded(self, run: RunRequest, build: str, log: BufferLog) -> None:
-        """Remember what a model took with the build that ran it, by the engine's own log."""
+        """Remember what a model took with the build that ran it."""
+        options: Options | VllmOptions
         if run.engine == LLAMACPP:
-            self._measured.note(run.model, run.mode, run.settings, build, log)
-            self.planner.forget()
+            options, sizes = options_of(run.model, run.mode, run.settings), log.totals
+        elif run.engine == VLLM:
+            options = ran_with(run.model, run.settings)
+            sizes = vllm_sizes(run.model, run.settings, log)
+        else:
+            return
+        self._measured.note(run.model.id, build, options, sizes, log)
+        self.planner.forget()
 
-    def _taken(self, model: ModelSpec, options: Options) -> Sizes | None:
-        return self._measured.of(model.id, self._build(), options)
+    def _taken(self, model: ModelSpec, options: Options | VllmOptions) -> Sizes | None:
+        engine = VLLM if isinstance(options, VllmOptions) else LLAMACPP
+        return self._measured.of(model.id, self._build(engine), options)
 
     def _speed(self, model: ModelSpec, options: Options) -> float:
-        return self._measured.speed_of(model.id, self._build(), options)
+        return self._measured.speed_of(model.id, self._build(LLAMACPP), options)
 
-    def _build(self) -> str:
-        return str(self.engines[LLAMACPP].build() or "")
+    def _build(self, engine: str) -> str:
+        return str(self.engines[engine].build() or "")
 
 
 async def _no_devices() -> tuple[Device, ...]:

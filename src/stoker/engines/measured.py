@@ -1,4 +1,8 @@
-"""What llama.cpp allocated, out of its log: one line for each buffer on each device."""
+"""What an engine allocated, out of its log.
+
+llama.cpp writes a line for each buffer on each device. vLLM's workers each say what they hold, on a
+GPU of their own; of the host's memory it says nothing, so there its processes are looked at.
+"""
 
 import re
 from collections.abc import Iterable
@@ -21,9 +25,14 @@ _KINDS: Final = {
     "compute": "compute",
     "output": "output",
 }
+_WORKER: Final = {
+    "weights": re.compile(r"Model loading took (\d{1,6}(?:\.\d{1,4})?) GiB memory"),
+    "cache": re.compile(r"(?:reserved|Available KV cache memory:) (\d{1,6}(?:\.\d{1,4})?) GiB"),
+}
 _HOST: Final = ("CPU", "BLAS", "AMX")
 _OFFLOADED: Final = re.compile(r"load_tensors: offloaded (\d{1,6})/(\d{1,6}) layers to GPU")
 _MIB: Final = 1024 * 1024
+_GIB: Final = 1024 * _MIB
 _MOST: Final = 256
 """Buffers of one engine; it logs some more for each request, and none of them is news."""
 
@@ -77,6 +86,10 @@ class BufferLog:
         """Tokens a second of the fastest answer; one beside others is slower."""
         self.offloaded: tuple[int, int] | None = None
         """Layers on GPUs, and all there are with the output head; None before the log says so."""
+        self.worker: dict[str, int] = {}
+        """Bytes that vLLM's largest worker holds on its GPU, `weights` and `cache`."""
+        self.resident = 0
+        """Bytes of host memory of all its processes together; 0 where nobody looked."""
 
     def __call__(self, line: str) -> None:
         """Look at one line."""
@@ -85,6 +98,14 @@ class BufferLog:
             self._found.append(buffer)
         elif found := _OFFLOADED.search(line):
             self.offloaded = int(found[1]), int(found[2])
+        elif "GiB" in line:
+            self._read_worker(line)
+
+    def _read_worker(self, line: str) -> None:
+        for kind, pattern in _WORKER.items():
+            if found := pattern.search(line):
+                size = round(float(found[1]) * _GIB)
+                self.worker[kind] = max(self.worker.get(kind, 0), size)
 
     @property
     def totals(self) -> dict[str, dict[str, int]]:

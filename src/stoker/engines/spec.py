@@ -53,6 +53,9 @@ class Command:
     """What helps with this model, where that is more than the engine can say of any."""
     home: str = ""
     """The name of a home that no other model's engines share; empty for that of its kind."""
+    weighed: bool = False
+    """Whether its log does not tell what it takes of the host, so that its processes have to be
+    looked at once it answers."""
     files: tuple[Path, ...] = ()
     """What it reads until it is ready, where reading is most of the work."""
 

@@ -115,6 +115,7 @@ class Vllm:
             # They also talk over TCP on ports of the moment: Landlock knows ports, not addresses.
             network=True,
             hints={Reason.NEEDS_CODE: _consent(model)},
+            weighed=True,
             # What its code leaves behind must not be found by models that bring none.
             home=f"{NAME}-{short_id(model.id)}" if model.trusted else "",
         )

@@ -47,6 +47,23 @@ class Wishes:
     copies: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """What decides how much vLLM takes beside its cache. `context` in tokens; 0 GPUs is a CPU."""
+
+    context: int
+    flags: tuple[str, ...]
+    gpus: int
+
+
+def ran_with(model: ModelSpec, settings: RunSettings) -> VllmOptions:
+    """The options of a run, by the settings that its plan has completed. Raises InvalidSetting."""
+    gpus = len(settings.offload.layers) if settings.offload else 0
+    wishes = wishes_of(model, settings, on_cpu=not gpus)
+    context = wishes.context or settings.context_size or 0
+    return VllmOptions(context, given_flags(settings), gpus)
+
+
 def given_flags(settings: RunSettings) -> tuple[str, ...]:
     """What users set, as arguments. Raises InvalidSetting."""
     return (*override_flags(settings.hf_overrides), *vllm_flags(settings.runtime_flags))

@@ -129,7 +129,9 @@ class Planning:
 
     async def _with_vllm(self, model: ModelSpec, facts: ModelFacts, settings: RunSettings) -> Plan:
         ways = await self.runs.with_vllm(model, facts, settings)
-        return vllm_plan(model, facts, settings, ways, await self.machine(VLLM))
+        machine = await self.machine(VLLM)
+        known = self.runs.known(model, facts, settings, machine)
+        return vllm_plan(model, known, settings, ways, machine)
 
 
 def speed_of(facts: ModelFacts, placement: Placement) -> float:

@@ -5,16 +5,14 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from stoker.engines.llamacpp_options import options_of
 from stoker.engines.measured import BufferLog
 from stoker.oci.digest import Digest
-from stoker.planner.options import Options
-from stoker.planner.spec import Mode, ModelSpec, RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -40,29 +38,31 @@ class MeasuredStore:
         self._entries = {(e.model, e.build, e.options): e for e in self._read()}
         self._live: dict[tuple[str, str, str], BufferLog] = {}
 
-    def of(self, model: Digest, build: str, options: Options) -> Sizes | None:
-        """What the engine's log said the last time; None when it never ran so."""
+    def of(self, model: Digest, build: str, options: Hashable) -> Sizes | None:
+        """What it took the last time; None when it never ran so.
+
+        `options`: all that decides that, with a `repr` of its own.
+        """
         found = self._entries.get((model, build, _digest(options)))
         return found.bytes if found else None
 
-    def speed_of(self, model: Digest, build: str, options: Options) -> float:
+    def speed_of(self, model: Digest, build: str, options: Hashable) -> float:
         """Tokens a second of its fastest answer, in this life or the last; 0 when unknown."""
         key = (model, build, _digest(options))
         log, found = self._live.get(key), self._entries.get(key)
         return (log.fastest if log else 0.0) or (found.speed if found else 0.0)
 
     def note(
-        self, model: ModelSpec, mode: Mode, settings: RunSettings, build: str, log: BufferLog
+        self, model: Digest, build: str, options: Hashable, sizes: Sizes, log: BufferLog
     ) -> None:
-        """Remember what the engine has logged: when it is loaded, and once more when it ended.
+        """Remember what an engine took: when it is loaded, and once more when it ended.
 
         Written only when it is news; forgotten oldest first.
         """
-        options = options_of(model, mode, settings)
-        key = (model.id, build, _digest(options))
-        speed = log.fastest or self.speed_of(model.id, build, options)
+        key = (model, build, _digest(options))
+        speed = log.fastest or self.speed_of(model, build, options)
         self._live[key] = log
-        entry = _Entry(*key, log.totals, round(speed, 2))
+        entry = _Entry(*key, sizes, round(speed, 2))
         if not entry.bytes or self._entries.get(key) == entry:
             return
         self._entries[key] = entry
@@ -96,5 +96,5 @@ class MeasuredStore:
                 os.unlink(temporary)  # noqa: PTH108  # may be an empty name
 
 
-def _digest(options: Options) -> str:
+def _digest(options: Hashable) -> str:
     return hashlib.sha256(repr(options).encode()).hexdigest()[:16]

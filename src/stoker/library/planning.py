@@ -9,13 +9,14 @@ from typing import Final, TypeVar
 from stoker.base.errors import DoesNotFit
 from stoker.engines.llamacpp_options import is_planned, options_of, policy_of, settled
 from stoker.engines.vllm import NAME as VLLM
-from stoker.engines.vllm_options import wishes_of
+from stoker.engines.vllm_options import VllmOptions, given_flags, wishes_of
 from stoker.formats import ModelFacts
 from stoker.library.facts import FactsReader
 from stoker.library.measured import Sizes
+from stoker.library.measured_vllm import beside_of
 from stoker.library.second_opinion import SecondOpinion
 from stoker.library.settings import SettingsKey, SettingsStore
-from stoker.library.vllm_ways import check_gpus, is_readable, unplanned, vllm_ways
+from stoker.library.vllm_ways import Known, check_gpus, is_readable, unplanned, vllm_ways
 from stoker.oci.digest import Digest
 from stoker.planner.devices import HOST, Snapshot
 from stoker.planner.estimate import PROCESS_BYTES
@@ -23,6 +24,7 @@ from stoker.planner.fit import GpuPolicy, Placement
 from stoker.planner.ladder import Rung, ladder
 from stoker.planner.options import Options
 from stoker.planner.spec import Cost, Mode, ModelSpec, RunSettings, Way
+from stoker.planner.vllm import Beside
 
 # Keys, values and buffers in proportion to the weights, for models without readable facts.
 _CONTEXT_SHARE: Final = 0.15
@@ -63,7 +65,7 @@ class RunPlanner:
         facts: FactsReader,
         *,
         machine: Callable[[str], Awaitable[Snapshot]],
-        measured: Callable[[ModelSpec, Options], Sizes | None] = lambda _, __: None,
+        measured: Callable[[ModelSpec, Options | VllmOptions], Sizes | None] = lambda _, __: None,
         opinion: SecondOpinion | None = None,
     ) -> None:
         self._settings = settings
@@ -146,14 +148,26 @@ class RunPlanner:
     ) -> tuple[Way, ...]:
         """The ways of vLLM, as `ways` has them, here or not. Raises as it does."""
         machine = await self._machine(VLLM)
-        wishes = wishes_of(model, settings, on_cpu=not machine.devices)
         try:
-            check_gpus(wishes, machine)
+            check_gpus(wishes_of(model, settings, on_cpu=not machine.devices), machine)
             if facts is None or not is_readable(facts):
                 return (unplanned(settings, model.weights_size, machine),)
-            return vllm_ways(facts, settings, wishes, machine)
+            return vllm_ways(self.known(model, facts, settings, machine), settings, machine)
         except DoesNotFit as error:
             raise DoesNotFit(f"{model.name}: {error.message}", hint=error.hint) from error
+
+    def known(
+        self, model: ModelSpec, facts: ModelFacts, settings: RunSettings, machine: Snapshot
+    ) -> Known:
+        """What vLLM is planned with. Raises InvalidSetting."""
+        wishes = wishes_of(model, settings, on_cpu=not machine.devices)
+        gpus = wishes.split * wishes.copies if machine.devices else 0
+        flags = given_flags(settings)
+
+        def beside(tokens: int) -> Beside:
+            return beside_of(self._measured(model, VllmOptions(tokens, flags, gpus)))
+
+        return Known(facts, wishes, beside)
 
     def forget(self) -> None:
         """Something was measured anew. What is asked on every request must not ask the disk."""

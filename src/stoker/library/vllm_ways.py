@@ -1,7 +1,7 @@
 """How vLLM can run a model here: on which GPU or on the CPU, with how much cache. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from stoker.base.errors import DoesNotFit
@@ -14,6 +14,8 @@ from stoker.planner.vllm import (
     CPU_PROCESSES,
     GPU_PROCESSES,
     MAX_UTILIZATION,
+    UNMEASURED,
+    Beside,
     VllmPlan,
     cache_per_token,
     conversations,
@@ -23,23 +25,31 @@ from stoker.planner.vllm import (
 )
 
 
-def vllm_ways(
-    facts: ModelFacts, settings: RunSettings, wishes: Wishes, machine: Snapshot
-) -> tuple[Way, ...]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to plan with. `beside`: what was measured with a context of so many tokens."""
+
+    facts: ModelFacts
+    wishes: Wishes
+    beside: Callable[[int], Beside] = lambda _: UNMEASURED
+
+
+def vllm_ways(known: Known, settings: RunSettings, machine: Snapshot) -> tuple[Way, ...]:
     """Best first: with room for several conversations of full length, then for one.
 
     On the GPUs that vLLM can use, else on the CPU. Raises DoesNotFit.
     """
+    wishes = known.wishes
     if not machine.devices:
-        return tuple(_on_cpu(facts, settings, wishes, machine))
+        return tuple(_on_cpu(known, settings, machine))
     found = [
         way
         for chosen in _choices(machine.devices, wishes.split * wishes.copies)
-        for way in _on_gpus(facts, settings, wishes, chosen)
+        for way in _on_gpus(known, settings, chosen)
     ]
     if not found:
         # Says what is missing on the largest one.
-        list(widest(facts, wishes.context, partial(_plan, facts, wishes, machine.devices[0])))
+        list(widest(known.facts, wishes.context, partial(_plan, known, machine.devices[0])))
     return tuple(sorted(found, key=lambda way: way.rank))
 
 
@@ -73,14 +83,13 @@ def _choices(devices: Sequence[Device], count: int) -> Iterator[tuple[Device, ..
         yield tuple(ranked[:count])
 
 
-def _on_gpus(
-    facts: ModelFacts, settings: RunSettings, wishes: Wishes, devices: tuple[Device, ...]
-) -> Iterator[Way]:
+def _on_gpus(known: Known, settings: RunSettings, devices: tuple[Device, ...]) -> Iterator[Way]:
+    facts, wishes = known.facts, known.wishes
     smallest = devices[-1]
     names = " and ".join(device.id for device in devices)
     offload = _offload(devices, len(facts.layers))
     try:
-        plans = list(widest(facts, wishes.context, partial(_plan, facts, wishes, smallest)))
+        plans = list(widest(facts, wishes.context, partial(_plan, known, smallest)))
     except DoesNotFit:
         return
     for rank, plan in enumerate(plans[: 1 if wishes.utilization else None]):
@@ -89,33 +98,32 @@ def _on_gpus(
         # What a share leaves becomes cache, unless its size was told.
         left = size - plan.total if wishes.utilization and not wishes.cache else 0
         words = _words(facts, wishes, plan.context, plan.cache + left)
+        host = known.beside(plan.context).host(on_cpu=False)
         yield Way(
             replace(_told(settings, wishes, plan), gpu_memory_utilization=share, offload=offload),
-            Cost(GPU_PROCESSES, known=True, devices={device.id: size for device in devices}),
+            Cost(host, known=True, devices={device.id: size for device in devices}),
             f"on {names}, {words}",
             rank,
         )
 
 
-def _plan(
-    facts: ModelFacts, wishes: Wishes, device: Device, tokens: int, requests: int
-) -> VllmPlan:
+def _plan(known: Known, device: Device, tokens: int, requests: int) -> VllmPlan:
+    wishes = known.wishes
     return plan_vllm(
-        facts, device, context=tokens, requests=requests, gpus=wishes.split,
-        element=wishes.element, cache=wishes.cache,
+        known.facts, device, context=tokens, requests=requests, gpus=wishes.split,
+        element=wishes.element, cache=wishes.cache, beside=known.beside(tokens),
     )  # fmt: skip
 
 
-def _on_cpu(
-    facts: ModelFacts, settings: RunSettings, wishes: Wishes, machine: Snapshot
-) -> Iterator[Way]:
+def _on_cpu(known: Known, settings: RunSettings, machine: Snapshot) -> Iterator[Way]:
+    facts, wishes = known.facts, known.wishes
     # On a CPU the share is one of the machine's memory, and all of it becomes cache.
     cache = int(wishes.utilization * machine.host_total) if wishes.utilization else wishes.cache
 
     def plan(tokens: int, requests: int) -> VllmPlan:
         return plan_vllm_on_cpu(
             facts, usable_host(machine), context=tokens, requests=requests,
-            element=wishes.element, cache=cache,
+            element=wishes.element, cache=cache, beside=known.beside(tokens),
         )  # fmt: skip
 
     for rank, found in enumerate(widest(facts, wishes.context, plan)):

@@ -53,6 +53,32 @@ class VllmPlan:
     total: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What it takes beside its cache, where that was measured; bytes, None for a rule of thumb.
+
+    `weights`: as loaded, on each GPU. `processes`: of the host, on a CPU without weights and cache.
+    """
+
+    weights: int | None = None
+    processes: int | None = None
+
+    def loaded(self, facts: ModelFacts, gpus: int) -> int:
+        """Bytes of weights on each of the GPUs that share them."""
+        if self.weights is not None:
+            return self.weights
+        return int(facts.weights_size * WEIGHTS_FACTOR) // gpus
+
+    def host(self, *, on_cpu: bool) -> int:
+        """Bytes of host memory that its processes take."""
+        if self.processes is not None:
+            return self.processes
+        return CPU_PROCESSES if on_cpu else GPU_PROCESSES
+
+
+UNMEASURED: Final = Beside()
+
+
 def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES) -> int:
     """Bytes of keys and values of one token in all layers, on all GPUs together."""
     if not facts.causal:
@@ -79,13 +105,14 @@ def conversations(
 def plan_vllm(
     facts: ModelFacts, device: Device, *, context: int | None = None, requests: int = 1,
     gpus: int = 1, element: int = DTYPE_BYTES, cache: int | None = None,
+    beside: Beside = UNMEASURED,
 ) -> VllmPlan:  # fmt: skip
     """Room for `requests` conversations of full length, or for `cache` bytes on each GPU.
 
     Raises DoesNotFit.
     """
     tokens = context or facts.context_size or MIN_CONTEXT
-    weights = int(facts.weights_size * WEIGHTS_FACTOR) // gpus
+    weights = beside.loaded(facts, gpus)
     told = cache is not None
     if cache is None:
         cache = cache_for(facts, tokens, requests, element) // gpus
@@ -108,20 +135,21 @@ def plan_vllm(
 
 def plan_vllm_on_cpu(
     facts: ModelFacts, free: int, *, context: int | None = None, requests: int = 1,
-    element: int = DTYPE_BYTES, cache: int | None = None,
+    element: int = DTYPE_BYTES, cache: int | None = None, beside: Beside = UNMEASURED,
 ) -> VllmPlan:  # fmt: skip
     """The same in `free` bytes of host memory. Raises DoesNotFit."""
     tokens = context or facts.context_size or MIN_CONTEXT
     told = cache is not None
+    processes = beside.host(on_cpu=True)
     if cache is None:
         cache = -(-cache_for(facts, tokens, requests, element) // _MIB) * _MIB
         cache = max(cache, CPU_CACHE_MIN)
-    need = facts.weights_size + cache + CPU_PROCESSES
+    need = facts.weights_size + cache + processes
     if need > free and told:
         raise _refusal(need, free, "the host", _LESS_CACHE)
     if need > free:
         per_token = max(cache_per_token(facts, element) * requests, 1)
-        room = (free - facts.weights_size - CPU_PROCESSES) // _MIB * _MIB
+        room = (free - facts.weights_size - processes) // _MIB * _MIB
         fitting = room // per_token if room >= CPU_CACHE_MIN else 0
         raise _refusal(need, free, "the host", _advice(fitting))
     return VllmPlan(

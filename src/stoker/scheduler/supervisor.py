@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from stoker.base.errors import EngineError, LaunchFailed, StokerError
+from stoker.engines.footprint import footprint
 from stoker.engines.measured import BufferLog
 from stoker.engines.orphans import SOCKET
 from stoker.engines.spec import Engine, Instance, Launcher
@@ -33,6 +34,8 @@ class Life:
     """What its engine has logged of itself."""
     instance: Instance | None = None
     """Its process, while it answers."""
+    weighed: bool = False
+    """Whether its log leaves out what it takes of the host: see `Command.weighed`."""
     build: str = ""
     """What its process runs, as `b11549 (wheel)`; a newer one may have been installed since."""
 
@@ -124,6 +127,9 @@ class Supervisor:
         life.instance = instance
         try:
             self._report(events.Started(start.request.key, start.generation))
+            if life.weighed:
+                life.buffers.resident = await asyncio.to_thread(footprint, instance.pid)
+                self._loaded(start.request, life.build, life.buffers)
             code = await instance.wait()
             logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
             # Before anything is waited for: whoever asks now must not be given this one.
@@ -142,6 +148,7 @@ class Supervisor:
         name = request.model.name
         began = self._clock()
         buffers = life.buffers = BufferLog()
+        life.weighed = command.weighed
 
         def log(line: str) -> None:
             life.sign = self._clock()

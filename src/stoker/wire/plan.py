@@ -12,7 +12,7 @@ HUB_TOKEN_HEADER: Final = "Stoker-Hub-Token"  # noqa: S105  # a name, not a toke
 
 
 class PlanPart(msgspec.Struct, omit_defaults=True):
-    """What one component takes of a device. `measured`: what the engine's log said last time."""
+    """What one component takes of a device. `measured`: what it took last time."""
 
     name: str
     bytes: int
@@ -36,8 +36,8 @@ class Plan(msgspec.Struct, omit_defaults=True):
 
     `fits`: on the machine as it is now, if everything else of ours were unloaded; when not,
     `problem` and `hint` say what is missing and what would fit. `exact`: whether each size is
-    computed, and none approximated. A model that is not here is looked up as a pull would, and only
-    its header is read.
+    computed or was measured, and none approximated. A model that is not here is looked up as a pull
+    would, and only its header is read.
     """
 
     model: str
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, omit_defaults=True):
     total: int = 0
     """What a run counts with: what was measured last time in place of what is computed."""
     computed: int = 0
-    """The same by formulas alone; 0 of vLLM, of which nothing is remembered."""
+    """The same by formulas alone."""
     exact: bool = False
     devices: list[PlanDevice] = []
     tokens_per_second: float = 0.0
