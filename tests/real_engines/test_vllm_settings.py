@@ -11,6 +11,7 @@ import pytest
 from stoker.engines.record_flags import vllm_help
 from stoker.engines.vllm_flag_table import flags_of
 from stoker.engines.vllm_flags import TABLE
+from stoker.planner.vllm import CPU_PROCESSES
 from tests.components.daemon import Daemon
 from tests.components.http import ask
 from tests.engines.vllm_help import RECORDED, heads_of
@@ -51,6 +52,11 @@ def test_on_the_command_line(roomy: Daemon) -> None:
     answered = roomy.cli("run", ROOMY, "hi", timeout=600)
     assert answered.returncode == 0, answered.stderr
     assert length(roomy) == 8192
+    plan = json.loads(roomy.cli("plan", ROOMY, "--json").stdout)
+    (host,) = plan["devices"]
+    measured = next(part["measured"] for part in host["parts"] if part["name"] == "processes")
+    assert 2**29 < measured < 2**32
+    assert plan["total"] - plan["computed"] == measured - CPU_PROCESSES
 
 
 def test_over_the_api(roomy: Daemon) -> None:
