@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 # From a token of a tiny model to an hour of a large one.
 _SECONDS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _MODEL: Final = ("model", "engine")
+_MOST_MODELS: Final = 100
+"""Models whose numbers are kept; each is some ten kilobytes of `/metrics`."""
 
 
 class _Times(NamedTuple):
@@ -18,12 +20,14 @@ class _Times(NamedTuple):
 class Metrics:
     """What is counted. `registry` renders it.
 
-    `model` is always the name of a runner, never what a client made up: a label's values live as
-    long as the daemon.
+    `model` is always the name of a runner, never what a client made up. Numbers of the models used
+    last are kept; a series that ends and begins anew is what Prometheus expects of a restart.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # In the order of their last use, which a dict keeps.
+        self._models: dict[str, None] = {}
         # Found once for each set of labels: to look for them costs more than to count.
         self._counts: dict[tuple[str, str, str, int], Counter] = {}
         self._times: dict[tuple[str, str, str], _Times] = {}
@@ -48,6 +52,9 @@ class Metrics:
         self._stops = Counter(
             "stoker_stops", "Runners stopped: idle, unloaded, or to make room", _MODEL,
             registry=self.registry,
+        )  # fmt: skip
+        self._by_model = (
+            self._requests, self._seconds, self._first, self._waited, self._loads, self._stops,
         )  # fmt: skip
         self._refused = Counter(
             "stoker_refused", "Requests refused before an engine saw them", ("code",),
@@ -81,6 +88,7 @@ class Metrics:
         first: float | None,
     ) -> None:
         """A request is over. Durations in seconds; status 0 when the client left."""
+        self._used(model)
         labels = (model, engine, operation)
         if (count := self._counts.get((*labels, status))) is None:
             count = self._requests.labels(*labels, status or "gone")
@@ -103,8 +111,23 @@ class Metrics:
 
     def started(self, model: str, engine: str) -> None:
         """A runner is being started."""
+        self._used(model)
         self._loads.labels(model, engine).inc()
 
     def stopped(self, model: str, engine: str) -> None:
         """A runner is being stopped."""
+        self._used(model)
         self._stops.labels(model, engine).inc()
+
+    def _used(self, model: str) -> None:
+        """Forget whoever was not used for longest when there are too many."""
+        self._models.pop(model, None)
+        self._models[model] = None
+        if len(self._models) <= _MOST_MODELS:
+            return
+        oldest = next(iter(self._models))
+        del self._models[oldest]
+        self._counts = {key: one for key, one in self._counts.items() if key[0] != oldest}
+        self._times = {key: one for key, one in self._times.items() if key[0] != oldest}
+        for family in self._by_model:
+            family.remove_by_labels({"model": oldest})
