@@ -34,9 +34,8 @@ _BACKEND = """
         source = pathlib.Path({package!r})
         with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
             for path in sorted(source.rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
+                if path.is_file() and path.suffix not in (".pyc", "{left_out}"):
                     wheel.write(path, "xllamacpp/" + str(path.relative_to(source)))
-            {extra}
             wheel.writestr(INFO + "/METADATA", META)
             wheel.writestr(INFO + "/WHEEL", WHEEL)
             wheel.writestr(INFO + "/RECORD", "")
@@ -47,17 +46,16 @@ _BACKEND = """
 def fake_sdist(folder: Path, *, sabotage: str = "", broken: bool = False, pause: float = 0) -> Path:
     """Write `xllamacpp-<version>.tar.gz`; the folder is to be pip's only source.
 
-    `sabotage` is a statement run while it "compiles"; `broken`: what comes out cannot be used.
+    `sabotage` is a statement run while it "compiles"; `broken`: what comes out lacks its library.
     """
     spec = find_spec("xllamacpp")
     assert spec is not None
     assert spec.origin is not None
-    extra = 'wheel.writestr("xllamacpp/__init__.py", "raise ImportError(1)")' if broken else "pass"
     backend = dedent(_BACKEND).format(
         version=WHEEL_VERSION,
         package=str(Path(spec.origin).parent),
         sabotage=sabotage or "pass",
-        extra=extra,
+        left_out=".so" if broken else "",
         pause=pause,
     )
     files = {
