@@ -80,21 +80,21 @@ WHAT: dict[str, Measure] = {
 def run() -> None:
     """Print the table."""
     server = ensure_llama_server()
+    rows = []
     with daemon_with_engines("llama.cpp") as daemon:
         build = Builds(daemon.home / "engines").usable("llama.cpp", REQUIREMENT)[0]
-    programs = (
-        Program("wheel"),
-        Program("llama-server", llama_server=server),
-        Program(build.manifest.variant, python=build.python),
-    )
-    rows = []
-    for quant in QUANTS:
-        with tempfile.TemporaryDirectory(prefix="sb-") as folder:
-            model = one_billion(Path(folder) / "model.gguf", quant)
-            spec = ModelSpec(
-                Digest("sha256:" + "b" * 64), "bench", Format.GGUF, model, model.stat().st_size
-            )
-            rows += asyncio.run(_compare(programs, spec, quant))
+        programs = (
+            Program("wheel"),
+            Program("llama-server", llama_server=server),
+            Program(build.manifest.variant, python=build.python),
+        )
+        for quant in QUANTS:
+            with tempfile.TemporaryDirectory(prefix="sb-") as folder:
+                model = one_billion(Path(folder) / "model.gguf", quant)
+                spec = ModelSpec(
+                    Digest("sha256:" + "b" * 64), "bench", Format.GGUF, model, model.stat().st_size
+                )
+                rows += asyncio.run(_compare(programs, spec, quant))
     names = [f"{program.source}, tok/s" for program in programs]
     ours = programs[-1].source
     show(
@@ -110,10 +110,11 @@ async def _compare(programs: tuple[Program, ...], spec: ModelSpec, quant: str) -
     try:
         for number, program in enumerate(programs):
             engine = LlamaCpp(program=program, threads=THREADS)
-            socket = spec.weights.parent / f"{number}.sock"
+            # A folder of its own, which the launcher empties first.
+            socket = spec.weights.parent / str(number) / "e.sock"
             command = engine.command(spec, Mode.COMPLETION, settings, socket)
             instances.append(
-                await LocalLauncher().start(engine, command, label="bench", log=lambda _: None)
+                await LocalLauncher(None).start(engine, command, label="bench", log=lambda _: None)
             )
             connector = aiohttp.UnixConnector(str(socket), limit=0)
             servers.append(Server(aiohttp.ClientSession(connector=connector)))

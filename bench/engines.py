@@ -29,7 +29,7 @@ from stoker.oci.reference import parse_reference
 STREAMS = {1: 7, 16: 5}
 """How many at once, and in how many rounds."""
 TOKENS = 96
-COLD_ROUNDS = {"llama.cpp": 7, "vllm": 2}
+COLD_ROUNDS = {"llama.cpp": 15, "vllm": 2}
 SWAP_ROUNDS = 7
 SMALL, LARGE, SAFE = "bench/q4:1b", "bench/q8:1b", "bench/safetensors:100m"
 BUDGET = 2_200_000_000
