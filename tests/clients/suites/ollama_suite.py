@@ -70,7 +70,7 @@ def test_models():
     client.copy("pilot", "me/copied")
     client.delete("me/copied")
     client.generate("pilot", keep_alive="10m")
-    assert "pilot" in [model.model for model in client.ps().models]
+    assert "pilot:latest" in [model.model for model in client.ps().models]
 
 
 def test_errors():
