@@ -131,8 +131,8 @@ class Gateway:
                     return await self._relay(request, out, lease, call)
                 except EngineGone as gone:
                     code = await _exit_code(lease.instance)
-                    # The engine may have died between lease and first byte. Once, and only before any
-                    # byte was sent.
+                    # The engine may have died between lease and first byte. Once, and only as long
+                    # as no byte was sent.
                     if out.sent or last_try:
                         raise self._crashed(lease, run, code) from gone
                     lost = code is None and isinstance(gone, EngineUnreachable)
