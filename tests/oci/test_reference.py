@@ -30,6 +30,7 @@ HEX64 = "ab" * 32
         ("  gemma3  ", "docker.io/ai/gemma3:latest"),
         ("abc123", "docker.io/ai/abc123:latest"),
         ("hf.co/Org/Model:Q4_K_M", "huggingface.co/org/model:Q4_K_M"),
+        ("HF.co/Org/Model:Q4_K_M", "huggingface.co/org/model:Q4_K_M"),
         ("localhost:5000/x", "localhost:5000/x:latest"),
         ("localhost/x", "docker.io/localhost/x:latest"),
         ("index.docker.io/ai/x", "docker.io/ai/x:latest"),

@@ -106,7 +106,6 @@ def parse_reference(text: str, *, default_registry: str = DEFAULT_REGISTRY) -> R
     if not body.isascii():
         # Before lower-casing: it would turn look-alikes such as the Kelvin sign into letters.
         raise _invalid(body, "only ASCII letters, digits and . _ - / : @ can be in a name")
-    body = re.sub(r"^hf\.co/", f"{HUB_REGISTRY}/", body)
     body, digest = _split_digest(body)
     name, tag = _split_tag(body)
     registry, repository = _split_registry(name.lower(), default_registry)
@@ -142,7 +141,7 @@ def _split_registry(name: str, default_registry: str) -> tuple[str, str]:
 
 
 def _canonical_registry(registry: str) -> str:
-    return DEFAULT_REGISTRY if registry == "index.docker.io" else registry
+    return {"index.docker.io": DEFAULT_REGISTRY, "hf.co": HUB_REGISTRY}.get(registry, registry)
 
 
 def _check(text: str, registry: str, repository: str, tag: str) -> None:
