@@ -98,8 +98,8 @@ def kill_in_a_stream(
 ) -> None:
     """The client gets an error, and not what could be taken for an end.
 
-    So many `answers` of so many `tokens` that they are not over before the client, on two busy
-    cores, has read the first word.
+    So many `answers` of so many `tokens` that they are more than all sockets on the way hold: they
+    are not over before the client, on two busy cores, has read the first word.
     """
     client = openai.OpenAI(base_url=f"{daemon.url}/engines/v1", api_key="none", max_retries=0)
     cut = client.completions.create(

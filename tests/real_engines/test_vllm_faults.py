@@ -48,7 +48,7 @@ def test_killed_in_the_middle_of_a_stream(
     noisy: Daemon, family: list[psutil.Process], victim: str
 ) -> None:
     found = family[0] if victim == "the server" else _named(family, victim)
-    kill_in_a_stream(noisy, NOISE, found, tokens=400, answers=64)
+    kill_in_a_stream(noisy, NOISE, found, tokens=400, answers=128)
     assert not survivors(family)
     assert answers(noisy)
 
