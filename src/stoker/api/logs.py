@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from stoker.base.errors import NotFound, UserError
 
 # What a person can still scroll through; the files hold more.
 _TAIL_BYTES: Final = 4 * 1024 * 1024
+_PIECE: Final = 64 * 1024
 _POLL_SECONDS: Final = 0.25
 
 
@@ -63,12 +65,12 @@ class LogRoutes:
         await response.prepare(request)
         self._settle()
         tails = [_Tail(path) for path in files]
-        await response.write(b"".join(merged(tail.read() for tail in tails)))
-        while query.follow:
+        while True:
+            for piece in _pieces(merged(tail.read() for tail in tails)):
+                await response.write(piece)
+            if not query.follow:
+                break
             await asyncio.sleep(_POLL_SECONDS)
-            new = b"".join(merged(tail.read() for tail in tails))
-            if new:
-                await response.write(new)
         await response.write_eof()
         return response
 
@@ -91,7 +93,21 @@ class LogRoutes:
 _TIME: Final = re.compile(rb'(?:\[|\{"time":")(\d{4}-[^]"]+Z)')
 
 
-def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
+def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines put together for writing. All at once, they would weigh as much as the daemon."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= _PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
+def merged(sources: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
     """Lines of several logs in the order of their time stamps.
 
     A line without a stamp belongs to the one before it and stays behind it.
@@ -99,7 +115,7 @@ def merged(sources: Iterable[list[bytes]]) -> Iterator[bytes]:
     yield from (line for _, line in heapq.merge(*map(_stamped, sources), key=_stamp))
 
 
-def _stamped(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def _stamped(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     stamp = b""
     for line in lines:
         if found := _TIME.match(line):
@@ -119,7 +135,7 @@ class _Tail:
         self._inode = 0
         self._offset = 0
 
-    def read(self) -> list[bytes]:
+    def read(self) -> Iterable[bytes]:
         try:
             with self._path.open("rb") as file:
                 info = self._path.stat()
@@ -130,7 +146,7 @@ class _Tail:
                 file.seek(self._offset)
                 data = file.read(_TAIL_BYTES)
         except FileNotFoundError:
-            return []
+            return ()
         end = data.rfind(b"\n") + 1
         self._offset += end
-        return data[:end].splitlines(keepends=True)
+        return io.BytesIO(data[:end])
