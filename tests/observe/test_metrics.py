@@ -7,9 +7,7 @@ from stoker.observe.metrics import Metrics
 
 def _serve(metrics: Metrics, model: str) -> None:
     metrics.started(model, "llama.cpp")
-    metrics.request(
-        model, "llama.cpp", "chat", status=200, seconds=0.2, waited=0.1, first=0.15
-    )  # fmt: skip
+    metrics.request(model, "llama.cpp", "chat", status=200, seconds=0.2, waited=0.1, first=0.15)
 
 
 def test_numbers_are_kept_of_the_models_used_last() -> None:

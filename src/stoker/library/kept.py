@@ -1,26 +1,15 @@
 """Small JSON files of the daemon's own, beside the models."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
-from stoker.base.errors import StorageError
+from stoker.store.durable import disk_errors, replace_file
 
 
 def write_kept(path: Path, value: object) -> None:
     """Replace the file as a whole: readers see the old one or the new one. Raises StorageError."""
     data = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    try:
+    with disk_errors("write", path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write settings to {path}: {error.strerror}",
-            hint="check free space and permissions",
-        ) from error
+        replace_file(path, data, scratch=path.parent, mode=0o600)

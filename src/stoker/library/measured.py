@@ -1,10 +1,7 @@
 """What models took when they were loaded last: by content, engine build and options."""
 
-import contextlib
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Final
@@ -13,6 +10,7 @@ import msgspec
 
 from stoker.engines.measured import BufferLog
 from stoker.oci.digest import Digest
+from stoker.store.durable import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -82,18 +80,13 @@ class MeasuredStore:
             return []
 
     def _write(self) -> None:
-        temporary = ""
+        data = msgspec.json.encode(list(self._entries.values()))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-                temporary = file.name
-                file.write(msgspec.json.encode(list(self._entries.values())))
-            Path(temporary).replace(self._path)
+            replace_file(self._path, data, scratch=self._path.parent, durable=False, mode=0o600)
         except OSError as error:
             # Only a memory: the next load measures again.
             logger.warning("measured sizes are not kept path=%s: %s", self._path, error)
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108  # may be an empty name
 
 
 def _digest(options: Hashable) -> str:

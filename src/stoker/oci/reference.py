@@ -150,6 +150,8 @@ def _check(text: str, registry: str, repository: str, tag: str) -> None:
     if len(registry) + 1 + len(repository) > _MAX_NAME:
         raise _invalid(text, f"the name is longer than {_MAX_NAME} characters")
     for component in repository.split("/"):
+        if not component:
+            raise _invalid(text, "something is missing before or after a slash")
         if not _COMPONENT.fullmatch(component):
             raise _invalid(
                 text,
