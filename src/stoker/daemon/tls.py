@@ -38,9 +38,8 @@ class Certificate:
         """Use what is there now; if that is no good, say so and go on with the old one."""
         try:
             used = self._ensure()
-            server_context(
-                *used
-            )  # a half-written file must not get into the context that is in use
+            # A half-written file must not get into the context that is in use.
+            server_context(*used)
             self.context.load_cert_chain(*used)
         except StokerError as error:
             logger.warning("the certificate stays as it was: %s", error)
