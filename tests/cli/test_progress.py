@@ -8,7 +8,7 @@ from stoker import Client
 from stoker.base.errors import DaemonError, Unreachable
 from stoker.cli import progress, transfer
 from stoker.client.endpoint import parse_endpoint
-from stoker.wire.manage import Progress, ProgressLayer
+from stoker.wire.manage import ERROR_CODE_HEADER, Progress, ProgressLayer
 from tests.components.stub_daemon import Stub
 
 
@@ -113,6 +113,19 @@ def test_a_broken_pull_is_tried_again(
     assert waits == [1]
     assert "Retrying download (attempt 1/4) in 1s..." in capsys.readouterr().err
     assert daemon.paths() == ["POST /models/create"] * 2
+
+
+@pytest.mark.parametrize(
+    ("code", "made"),
+    [("connection_broken", [1, 2, 4, 8]), ("busy", [1, 2, 4, 8]), ("unreachable", [])],
+)
+def test_only_what_may_pass_is_tried_again(
+    daemon: Stub, waits: list[float], code: str, made: list[int]
+) -> None:
+    daemon.fail["/models/create"] = (502, "no way there\n", {ERROR_CODE_HEADER: code})
+    with pytest.raises(DaemonError, match=r"502 Bad Gateway: no way there"):
+        transfer.pull(client_of(daemon), "x")
+    assert waits == made
 
 
 def test_trouble_in_between_is_tried_five_times(daemon: Stub, waits: list[float]) -> None:

@@ -24,7 +24,9 @@
     │  ├─ Draining                  the daemon is on its way out
     │  └─ Locked                    another process holds the store or the daemon lock
     ├─ RemoteError                  the far side: `origin` says which
-    │  ├─ Unreachable  AuthRequired  Denied  RateLimited
+    │  ├─ Unreachable               no connection
+    │  │  └─ Broken                 in a way that may pass: worth another try
+    │  ├─ AuthRequired  Denied  RateLimited
     │  └─ RegistryError  HubError  DaemonError
     ├─ IntegrityError               bytes are not what their digest says
     │  ├─ DigestMismatch  SizeMismatch
@@ -42,14 +44,14 @@ in `api/errors.py`, its exit code in `cli/errors.py`.
 from typing import ClassVar
 
 __all__ = [
-    "AmbiguousName", "AuthRequired", "BodyTooSlow", "Busy", "Conflict", "CorruptStore", "Crashed",
-    "DaemonError", "Denied", "DigestMismatch", "DoesNotFit", "Draining", "EngineError",
-    "Forbidden", "HubError", "Incomplete", "IntegrityError", "InvalidReference", "InvalidSetting",
-    "KeyBusy", "LaunchFailed", "Locked", "ModelNotFound", "NotFound", "NotInstalled",
-    "NotReadyInTime", "ParseError", "PayloadTooLarge", "QueueFull", "RateLimited",
-    "RegistryError", "RemoteError", "SizeMismatch", "StokerError", "StorageError",
-    "Unauthenticated", "Unfamiliar", "Unreachable", "UnsupportedFormat", "UnsupportedOperation",
-    "UserError", "WaitedTooLong", "WrongMethod",
+    "AmbiguousName", "AuthRequired", "BodyTooSlow", "Broken", "Busy", "Conflict",
+    "CorruptStore", "Crashed", "DaemonError", "Denied", "DigestMismatch", "DoesNotFit",
+    "Draining", "EngineError", "Forbidden", "HubError", "Incomplete", "IntegrityError",
+    "InvalidReference", "InvalidSetting", "KeyBusy", "LaunchFailed", "Locked", "ModelNotFound",
+    "NotFound", "NotInstalled", "NotReadyInTime", "ParseError", "PayloadTooLarge", "QueueFull",
+    "RateLimited", "RegistryError", "RemoteError", "SizeMismatch", "StokerError",
+    "StorageError", "Unauthenticated", "Unfamiliar", "Unreachable", "UnsupportedFormat",
+    "UnsupportedOperation", "UserError", "WaitedTooLong", "WrongMethod",
 ]  # fmt: skip
 
 
@@ -171,6 +173,12 @@ class RemoteError(StokerError):
 
 class Unreachable(RemoteError):
     code = "unreachable"
+
+
+class Broken(Unreachable):
+    """A connection that failed in a way that may pass: worth another try."""
+
+    code = "connection_broken"
 
 
 class AuthRequired(RemoteError):

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from stoker.base.errors import DaemonError, RemoteError, Unreachable
+from stoker.base.errors import (
+    Broken,
+    Busy,
+    DaemonError,
+    Draining,
+    RemoteError,
+    Unreachable,
+)
 from stoker.cli import progress
 from stoker.cli.errors import printable, refusal, say
 from stoker.client.client import Client
@@ -15,8 +22,9 @@ from stoker.wire.manage import Progress
 WAITS: Final = (1, 2, 4, 8)
 """Seconds before each further try; what has arrived is kept, so a retry goes on where it broke."""
 _GATEWAY_TROUBLE: Final = frozenset({502, 503, 504})
-# A proxy says nothing; our daemon says what failed, and has tried registries again itself.
-_PASSING: Final = frozenset({"", "busy", "draining", "unreachable"})
+# A proxy says nothing; our daemon says what failed. What cannot pass (a name that nobody knows, a
+# certificate that nobody signed) is not tried again.
+_PASSING: Final = frozenset({"", Busy.code, Draining.code, Broken.code})
 
 
 def pull(client: Client, model: str) -> str:

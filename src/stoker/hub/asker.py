@@ -9,10 +9,9 @@ from typing import Final, TypeVar, final
 
 from yarl import URL
 
-from stoker.base.errors import HubError, RateLimited, RemoteError
+from stoker.base.errors import Broken, HubError, RateLimited, RemoteError
 from stoker.hub.failures import Errand, answer_error
 from stoker.hub.options import HubOptions
-from stoker.net.failures import Broken
 from stoker.net.request import Request
 from stoker.net.response import Response
 from stoker.net.retry import is_transient

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from stoker.base.errors import (
     AuthRequired,
+    Broken,
     Denied,
     HubError,
     ModelNotFound,
@@ -15,7 +16,7 @@ from stoker.base.errors import (
 )
 from stoker.hub.options import Token
 from stoker.hub.wire import retry_after
-from stoker.net.failures import Broken, shown
+from stoker.net.failures import shown
 
 
 @dataclass(frozen=True, slots=True)

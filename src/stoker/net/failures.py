@@ -5,14 +5,10 @@ import ssl
 
 import aiohttp
 
-from stoker.base.errors import RemoteError, Unreachable
+from stoker.base.errors import Broken, RemoteError, Unreachable
 from stoker.net.service import Service
 
 _MAX_SHOWN = 200
-
-
-class Broken(Unreachable):
-    """A connection that failed in a way that may pass: worth another try."""
 
 
 def connection_error(

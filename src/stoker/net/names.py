@@ -14,8 +14,7 @@ from typing import Final, final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from stoker.base.errors import Unreachable
-from stoker.net.failures import Broken
+from stoker.base.errors import Broken, Unreachable
 from stoker.net.reach import Address, Reach, literal_of, reach_of, refused
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]

@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, final
 
-from stoker.base.errors import SizeMismatch
-from stoker.net.failures import Broken
+from stoker.base.errors import Broken, SizeMismatch
 from stoker.net.response import Response
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")

@@ -16,8 +16,8 @@ from typing import Final, final
 import aiohttp
 from yarl import URL
 
-from stoker.base.errors import StokerError
-from stoker.net.failures import Broken, connection_error
+from stoker.base.errors import Broken, StokerError
+from stoker.net.failures import connection_error
 from stoker.net.hosts import host_name
 from stoker.net.lanes import Lanes
 from stoker.net.names import Names

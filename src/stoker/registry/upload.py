@@ -6,6 +6,7 @@ from typing import Final, final
 
 from stoker.base.errors import (
     AuthRequired,
+    Broken,
     Denied,
     DigestMismatch,
     IntegrityError,
@@ -13,7 +14,6 @@ from stoker.base.errors import (
     SizeMismatch,
     StokerError,
 )
-from stoker.net.failures import Broken
 from stoker.net.retry import RetryPolicy
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import hasher_for, split_digest

@@ -6,8 +6,7 @@ from typing import Final, final
 
 from yarl import URL
 
-from stoker.base.errors import RegistryError, RemoteError, StokerError
-from stoker.net.failures import Broken
+from stoker.base.errors import Broken, RegistryError, RemoteError, StokerError
 from stoker.net.reach import Fence, Reach
 from stoker.net.redirect import target_of
 from stoker.net.request import Request

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Final, final
 
-from stoker.base.errors import RemoteError, SizeMismatch, Unreachable
+from stoker.base.errors import Broken, RemoteError, SizeMismatch
 from stoker.oci.content import Body, Ingest, Source
 from stoker.oci.descriptor import Descriptor
 from stoker.transfer.patience import Patience
@@ -95,9 +95,9 @@ class Line:
             raise ended_early(blob, into.offset, blob.size)
 
 
-def ended_early(blob: Descriptor, reached: int, wanted: int) -> Unreachable:
+def ended_early(blob: Descriptor, reached: int, wanted: int) -> Broken:
     """A stream that ended without an error, and too soon."""
-    return Unreachable(
+    return Broken(
         f"{blob.digest} ended at byte {reached}, {wanted} were expected",
         origin=ORIGIN,
         hint="what has arrived is kept; try again",
@@ -112,7 +112,7 @@ def _hole(blob: Descriptor, wanted: int, got: int) -> SizeMismatch:
 async def _chunks_of(
     body: Body, blob: Descriptor, stall: float
 ) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The chunks of a body; a pause longer than `stall` seconds is Unreachable."""
+    """The chunks of a body; a pause longer than `stall` seconds is Broken."""
     chunks = aiter(body)
 
     async def watched() -> AsyncGenerator[bytes]:
@@ -123,7 +123,7 @@ async def _chunks_of(
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise Unreachable(
+                raise Broken(
                     f"no byte of {blob.digest} for {stall:g} s",
                     origin=ORIGIN,
                     hint="the connection is dead or very slow; what has arrived is kept",
