@@ -1,12 +1,15 @@
 """Transfers that belong to the daemon: each may have any number of followers, also none."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
 from stoker.base.errors import StokerError
 from stoker.wire.manage import Progress
+
+logger = logging.getLogger(__name__)
 
 Notify = Callable[[Progress], None]
 
@@ -94,11 +97,14 @@ class Jobs:
         try:
             await work(job.notify)
             error = None
-        except Exception as failure:
-            # The rim of this task: the followers get the error, typed or not, and answer with it.
+        except StokerError as failure:
             error = failure
-            if not isinstance(failure, StokerError):
-                raise
+        except Exception:
+            # The rim of this task: raised into the group, a bug in one transfer would end the
+            # others, and the daemon with them.
+            logger.exception("bug in %s", key)
+            hint = "stoker logs has the details; please report it"
+            error = StokerError(f"internal error in {key!r}", hint=hint)
         finally:
             del self._jobs[key]
             job.finish(error)
