@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, final
+
+from msgspec import UNSET
 
 from stoker.base.errors import StokerError
 from stoker.wire.manage import Progress
@@ -14,47 +16,68 @@ logger = logging.getLogger(__name__)
 Notify = Callable[[Progress], None]
 
 
+@final
+class _Follower:
+    """Lines that one follower has not read yet. Of a layer only the last one counts: who reads
+    slowly misses steps, and holds no more lines than there are layers.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[object, Progress] = {}
+        self.stirred = asyncio.Event()
+
+    def put(self, line: Progress) -> None:
+        """At the end."""
+        layer = line.layer.id
+        self._lines[object() if layer is UNSET else layer] = line
+        self.stirred.set()
+
+    def take(self) -> Iterator[Progress]:
+        """All that is there."""
+        while self._lines:
+            yield self._lines.pop(next(iter(self._lines)))
+        self.stirred.clear()
+
+
 class Job:
     """A running transfer. Followers see progress from when they came; the end they always see."""
 
     def __init__(self) -> None:
-        self._followers: set[asyncio.Queue[Progress | None]] = set()
+        self._followers: set[_Follower] = set()
         self._error: BaseException | None = None
         self._last: Progress | None = None
         self._done = False
 
     async def follow(self) -> AsyncIterator[Progress]:
         """Progress until the end. Raises what the transfer failed with."""
-        # Unbounded, but thrifty: the writer sends at most ten lines a second for each layer.
-        queue: asyncio.Queue[Progress | None] = asyncio.Queue()
-        self._followers.add(queue)
+        follower = _Follower()
+        self._followers.add(follower)
         try:
-            while not self._done or not queue.empty():
-                line = await queue.get()
-                if line is None:
-                    break
-                yield line
+            while not self._done:
+                await follower.stirred.wait()
+                for line in follower.take():
+                    yield line
             if self._error:
                 raise self._error
             if self._last:
                 yield self._last
         finally:
-            self._followers.discard(queue)
+            self._followers.discard(follower)
 
     def notify(self, line: Progress) -> None:
         """Tell the followers. The success line is kept for those who come late."""
         if line.type == "success":
             self._last = line
             return
-        for queue in self._followers:
-            queue.put_nowait(line)
+        for follower in self._followers:
+            follower.put(line)
 
     def finish(self, error: BaseException | None) -> None:
         """Wake the followers for the last time."""
         self._done = True
         self._error = error
-        for queue in self._followers:
-            queue.put_nowait(None)
+        for follower in self._followers:
+            follower.stirred.set()
 
 
 class Jobs:
