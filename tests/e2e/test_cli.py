@@ -12,6 +12,7 @@ import pytest
 
 from tests.components.artifacts import put_model
 from tests.components.daemon import STOKER, Daemon, environment, free_port, run_cli, running_daemon
+from tests.components.processes import family_of, survivors
 from tests.components.tiny_models import bad_models, chat_model
 
 
@@ -254,6 +255,24 @@ def test_sigterm_lets_a_running_answer_finish(tmp_path: Path) -> None:
             rest = answer.read()
         assert rest.rstrip().endswith(b"[DONE]")
         assert daemon.process.wait(15) == 0
+
+
+def test_a_second_sigterm_waits_for_no_answer(tmp_path: Path) -> None:
+    with running_daemon(tmp_path) as daemon:
+        put_model(daemon.home / "models", chat_model(tmp_path / "endless.gguf"), "test/endless")
+        asked = ("run", "test/endless", "go on")
+        with subprocess.Popen(
+            [*STOKER, *asked], env=dict(daemon.env), stdout=subprocess.PIPE
+        ) as run:
+            assert run.stdout
+            assert run.stdout.read(5)
+            family = family_of(daemon.process.pid)
+            daemon.process.send_signal(signal.SIGTERM)
+            while b"draining" not in (daemon.home / "daemon.out").read_bytes():
+                time.sleep(0.02)
+            daemon.process.send_signal(signal.SIGTERM)
+            assert daemon.process.wait(10) == -signal.SIGTERM
+            assert survivors(family) == []
 
 
 def _running(daemon: Daemon, name: str) -> dict[str, object]:

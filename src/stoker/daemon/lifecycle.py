@@ -17,6 +17,7 @@ import msgspec
 from stoker.base.errors import Locked, StorageError
 
 _BACKLOG: Final = 1024
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Running(msgspec.Struct):
@@ -114,18 +115,19 @@ def listen_unix(path: Path) -> socket.socket:
 
 
 async def until_signalled() -> int:
-    """Wait for SIGTERM or SIGINT; answers which."""
+    """Wait for SIGTERM or SIGINT; answers which. From then on either has its default action again.
+
+    So the second time, when somebody means it, the process ends, and the engines die with it.
+    """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[int] = loop.create_future()
 
     def note(number: int) -> None:
-        if not arrived.done():
+        for one in _ENDING:
+            loop.remove_signal_handler(one)
+        if not arrived.done():  # both may have come at once
             arrived.set_result(number)
-        else:
-            # The second time somebody means it: the default action ends the process, and the
-            # engines die with it.
-            loop.remove_signal_handler(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         loop.add_signal_handler(number, note, number)
     return await arrived
