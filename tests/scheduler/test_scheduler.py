@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -16,13 +17,14 @@ from stoker.access.keys import KeyFile
 from stoker.access.ring import KeyRing
 from stoker.api.admission import Admission
 from stoker.api.health import HealthRoutes
-from stoker.base.errors import DoesNotFit, NotReadyInTime
+from stoker.base.errors import DoesNotFit, LaunchFailed, NotReadyInTime
 from stoker.engines import LocalLauncher
+from stoker.engines.measured import BufferLog
 from stoker.gateway.upstream import Upstreams
 from stoker.library import Library
 from stoker.planner.devices import Device, Listing
 from stoker.planner.spec import Cost, RunSettings, Way
-from stoker.scheduler import Lease, RunnerState, Scheduler
+from stoker.scheduler import Lease, RunnerState, RunRequest, Scheduler
 from stoker.scheduler.core import Core
 from stoker.store import Store
 from tests.components.fake_engine import FakeEngine
@@ -42,6 +44,8 @@ class Bench:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     measured: list[str] = field(default_factory=list)
     """The builds that something was measured with."""
+    unmeasurable: set[str] = field(default_factory=set)
+    """The models that taking their measure fails with, by a bug."""
 
     def scheduler(self, engine: FakeEngine) -> Scheduler:
         return Scheduler(
@@ -51,13 +55,18 @@ class Bench:
             run_dir=self.folder,
             engine_log=self._line,
             devices=self._devices,
-            loaded=lambda _run, build, _log: self.measured.append(build),
+            loaded=self._loaded,
             clock=lambda: self.now,
         )
 
     async def _devices(self) -> Listing:
         seen = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
         return Listing({"llama.cpp": seen}, self.now)
+
+    def _loaded(self, run: RunRequest, build: str, log: BufferLog) -> None:
+        if run.model.name in self.unmeasurable:
+            raise ValueError("nobody thought of this")
+        self.measured.append(build)
 
     def _line(self, engine: str, model: str, line: str) -> None:
         self.log.append(line)
@@ -215,3 +224,21 @@ async def test_what_is_measured_belongs_to_the_build_that_ran(bench: Bench) -> N
         scheduler.unload(None)
         await gone(scheduler)
     assert bench.measured == ["1 (test)", "1 (test)"]
+
+
+async def test_a_bug_about_one_runner_leaves_no_process_and_the_others_alone(bench: Bench) -> None:
+    async with bench.scheduler(FakeEngine()) as scheduler:
+        await hold(scheduler.lease(request("a")))
+        alone = psutil.Process().children(recursive=True)
+        bench.unmeasurable = {"b"}
+        with pytest.raises(LaunchFailed, match="nobody thought of this"):
+            await hold(scheduler.lease(request("b")))
+        assert psutil.Process().children(recursive=True) == alone
+        bench.unmeasurable = set()
+        await hold(scheduler.lease(request("b")))
+        bench.unmeasurable = {"b"}
+        scheduler.unload(frozenset([request("b").key]))
+        while len(scheduler.status()) > 1:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+        assert psutil.Process().children(recursive=True) == alone
+        await hold(scheduler.lease(request("a")))

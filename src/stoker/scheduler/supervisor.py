@@ -111,33 +111,25 @@ class Supervisor:
         self._report(events.LaunchFailed(*life, error) if error else events.Exited(*life))
 
     async def _live(self, start: Start) -> StokerError | None:
-        """One life of a runner; being cancelled means: stop it. Answers why it never got ready."""
+        """One life of a runner; being cancelled means: stop it. Answers what went wrong."""
         life = self._lives[start.generation]
         try:
             await self._about_to_load(start)
             await asyncio.sleep(0)  # if it was stopped there, this is where it ends
             instance = await self._launch(start, life)
+            try:
+                await self._attend(start, life, instance)
+            finally:
+                life.instance = None
+                await instance.stop()
+                self._loaded(start.request, life.build, life.buffers)
         except StokerError as error:
             logger.warning("launch failed model=%s: %s", start.request.model.name, error)
             return error
         except Exception as error:
-            # The rim of this task: a bug in one launch must not take the other runners down.
-            logger.exception("launch failed model=%s", start.request.model.name)
+            # The rim of this task: a bug about one runner must not take the others down.
+            logger.exception("runner failed model=%s", start.request.model.name)
             return _no_process(start, error)
-        life.instance = instance
-        try:
-            self._report(events.Started(start.request.key, start.generation))
-            if life.weighed:
-                life.buffers.resident = await asyncio.to_thread(footprint, instance.pid)
-                self._loaded(start.request, life.build, life.buffers)
-            code = await instance.wait()
-            logger.warning("engine exited model=%s code=%s", start.request.model.name, code)
-            # Before anything is waited for: whoever asks now must not be given this one.
-            self._report(events.Died(start.request.key, start.generation))
-        finally:
-            life.instance = None
-            self._loaded(start.request, life.build, life.buffers)
-            await instance.stop()
         return None
 
     async def _launch(self, start: Start, life: Life) -> Instance:
@@ -162,15 +154,27 @@ class Supervisor:
         instance = await self._launcher.start(
             engine, command, label=name, log=log, progress=progress
         )
-        # Only now: a build that failed has been rolled back by the launcher.
-        build = engine.build()
-        life.build = str(build or "")
-        self._loaded(request, life.build, buffers)
         logger.info(
             "model loaded model=%s engine=%s mode=%s pid=%s seconds=%.3f",
             name, request.engine, request.mode, instance.pid, self._clock() - began,
         )  # fmt: skip
         return instance
+
+    async def _attend(self, start: Start, life: Life, instance: Instance) -> None:
+        """From ready until its process ends by itself. Whoever calls this stops the instance."""
+        request = start.request
+        # Only now: a build that failed has been rolled back by the launcher.
+        life.build = str(self._engines[request.engine].build() or "")
+        self._loaded(request, life.build, life.buffers)
+        life.instance = instance
+        self._report(events.Started(request.key, start.generation))
+        if life.weighed:
+            life.buffers.resident = await asyncio.to_thread(footprint, instance.pid)
+            self._loaded(request, life.build, life.buffers)
+        code = await instance.wait()
+        logger.warning("engine exited model=%s code=%s", request.model.name, code)
+        # Before anything is waited for: whoever asks now must not be given this one.
+        self._report(events.Died(request.key, start.generation))
 
 
 def _no_process(start: Start, error: Exception) -> EngineError:
