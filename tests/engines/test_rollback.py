@@ -49,6 +49,21 @@ async def test_the_build_before_takes_over(models: Path, run_dir: Path, tmp_path
     assert build.source == "wheel"
 
 
+async def test_a_build_that_cannot_be_marked_as_broken_is_not_used_either(
+    models: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    builds = Builds(tmp_path)
+    broken = broken_build(builds)
+    (broken.directory / "build.json.part").mkdir()  # as on a full disk: it cannot be written
+    command = command_for(builds, spec_of(models / "chat.gguf"), run_dir)
+    launcher, engine = Rollback(LocalLauncher(), builds), LlamaCpp(builds=builds)
+    instance = await launcher.start(engine, command, label="ai/x", log=lambda _line: None)
+    await instance.stop()
+    build = engine.build()
+    assert build is not None
+    assert build.source == "wheel"
+
+
 async def test_a_bad_model_is_not_the_builds_fault(
     bad_models: dict[str, Path], run_dir: Path, tmp_path: Path
 ) -> None:

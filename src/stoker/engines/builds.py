@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Final, final
@@ -96,6 +96,8 @@ class Builds:
         self._clock = clock
         self.changes = 0
         """Grows whenever another build may be the preferred one."""
+        self._retired: dict[Manifest, Manifest] = {}
+        """What the disk did not take: known until the daemon ends."""
 
     def all(self, engine: str) -> tuple[InstalledBuild, ...]:
         """Newest first, retired ones too. Unreadable ones are left out."""
@@ -104,7 +106,11 @@ class Builds:
         except OSError:
             return ()  # nothing was ever installed
         found = (_read(Path(name)) for name in names)
-        builds = [build for build in found if build is not None]
+        builds = [
+            replace(build, manifest=self._retired.get(build.manifest, build.manifest))
+            for build in found
+            if build is not None
+        ]
         return tuple(sorted(builds, key=lambda build: build.manifest.made, reverse=True))
 
     def usable(self, engine: str, requirement: str = "") -> tuple[InstalledBuild, ...]:
@@ -154,13 +160,15 @@ class Builds:
         return InstalledBuild(target, manifest)
 
     def retire(self, build: InstalledBuild, reason: str) -> None:
-        """Use it no more, and remember why. Raises StorageError."""
+        """Use it no more, and remember why; on a full disk, for as long as the daemon runs."""
         self.changes += 1
         logger.warning("engine build retired build=%s: %s", build.directory.name, reason)
+        retired = msgspec.structs.replace(build.manifest, retired=reason)
         try:
-            _write(build.directory, msgspec.structs.replace(build.manifest, retired=reason))
+            _write(build.directory, retired)
         except OSError as error:
-            raise _trouble(build.directory, error) from error
+            logger.warning("not noted for later: %s", _trouble(build.directory, error))
+            self._retired[build.manifest] = retired
 
     def remove(self, engine: str, *, gpu: str = "") -> int:
         """Discard an engine's builds, or only those for a kind of GPU; how many there were.
