@@ -59,6 +59,28 @@ def lines(daemon: Daemon, path: str, body: object) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/engines/_configure", {"model": "pilot", "context-size": 512}),
+        ("DELETE", "/models/pilot/trust-remote-code", None),
+        ("POST", "/engines/uninstall-backend", {"backend": "llama.cpp"}),
+    ],
+)
+def test_what_a_request_waits_for_is_not_changed_under_it(
+    cold: Daemon, method: str, path: str, body: object
+) -> None:
+    request = urllib.request.Request(
+        f"{cold.url}/v1/chat/completions",
+        data=json.dumps(STREAM).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.readline() == b": loading\n"
+        assert ask(cold, method, path, body).status == 409
+        assert answer.read().rstrip().endswith(b"[DONE]")
+
+
+@pytest.mark.parametrize(
     ("path", "last"),
     [("/v1/chat/completions", b"data: [DONE]"), ("/v1/messages", b'data: {"type":"message_stop"}')],
 )

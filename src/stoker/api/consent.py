@@ -54,7 +54,7 @@ class ConsentRoutes:
         return self._changed(model)
 
     def _check_idle(self, model: LocalModel) -> None:
-        if any(one.in_use for one in self._scheduler.status() if one.key.model == model.id):
+        if any(key.model == model.id for key in self._scheduler.busy()):
             raise Conflict("the model is answering requests just now", hint="try again after them")
 
     def _changed(self, model: LocalModel) -> web.StreamResponse:

@@ -104,15 +104,14 @@ class EngineRoutes:
         engine.check_settings(run_settings(config))
         mode = _mode(asked.mode, flags)
         key = RunnerKey(engine.name, model.id, mode)
-        busy = any(status.key == key and status.in_use for status in self._scheduler.status())
-        if busy:
-            raise Conflict(
-                "runner already active", hint="wait for its requests to end, then configure again"
-            )
         if asked.context_size == ALL_CONTEXT:
             # All of it or nothing: whoever asks for it must hear now when it is too much.
             spec = await self._library.resolve(model.name)
             await self._planner.ways(engine.name, spec, mode, run_settings(config))
+        if key in self._scheduler.busy():
+            raise Conflict(
+                "runner already active", hint="wait for its requests to end, then configure again"
+            )
         if self._settings.put(SettingsKey(engine.name, model.id, mode), model.name, config):
             self._scheduler.unload(frozenset([key]), "its settings were changed")
         return web.Response(status=202)

@@ -158,9 +158,10 @@ class RunnerRoutes:
 
     def _stop_runners(self, engine: str) -> int:
         """Stop idle runners of an engine; how many are busy."""
-        mine = [status for status in self._scheduler.status() if status.key.engine == engine]
-        self._scheduler.unload(frozenset(status.key for status in mine), "its engine was changed")
-        return sum(status.in_use > 0 for status in mine)
+        running = (status.key for status in self._scheduler.status())
+        mine = frozenset(key for key in running if key.engine == engine)
+        self._scheduler.unload(mine, "its engine was changed")
+        return sum(key.engine == engine for key in self._scheduler.busy())
 
     def _status(self, name: str) -> str:
         if state := self._workshop.state(name):

@@ -155,6 +155,12 @@ class Core:
         """Whether a request waits for a runner that is not there."""
         return bool(self._queue) and any(key not in self.runners for key in self._queue.keys)
 
+    @property
+    def busy(self) -> frozenset[RunnerKey]:
+        """The runners that requests hold or wait for, also those that are not there yet."""
+        held = (key for key, runner in self.runners.items() if runner.holders)
+        return frozenset((*held, *self._queue.keys))
+
     def runs(self, key: RunnerKey) -> bool:
         """Whether there is such a runner, in whatever state."""
         return key in self.runners

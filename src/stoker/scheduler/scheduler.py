@@ -130,6 +130,10 @@ class Scheduler:
         """Whether there is such a runner, in whatever state."""
         return self._core.runs(key)
 
+    def busy(self) -> frozenset[RunnerKey]:
+        """The runners that requests hold or wait for: not to be changed under them."""
+        return self._core.busy
+
     def is_ready(self, key: RunnerKey) -> bool:
         """Whether this runner has been loaded and is not about to stop."""
         runner = self._core.runners.get(key)
@@ -202,13 +206,9 @@ class Scheduler:
         """Looked at only when something may be started: it costs more than a decision."""
         if self._room is None:
             return None
-        match event:
-            case events.AboutToLoad():
-                starts = True
-            case events.Requested():
-                starts = not self._core.runs(event.request.key)
-            case _:
-                starts = False
+        starts = isinstance(event, events.AboutToLoad) or (
+            isinstance(event, events.Requested) and not self._core.runs(event.request.key)
+        )
         return self._room() if starts or self._core.needs_room else None
 
     def _carry_out(self, effect: Effect) -> None:
