@@ -1,5 +1,6 @@
 """An artifact on its way into a store: metadata as bytes, layers as files on disk."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ async def store_artifact(
         await store.blobs.ingest_bytes(manifest.config, artifact.config)
         await store.blobs.ingest_bytes(artifact.descriptor, artifact.document)
         if reference:
-            store.tag(str(reference.tagged), artifact.descriptor)
+            await asyncio.to_thread(store.tag, str(reference.tagged), artifact.descriptor)
         else:
-            store.add(artifact.descriptor)
+            await asyncio.to_thread(store.add, artifact.descriptor)
     return frozenset(ways)

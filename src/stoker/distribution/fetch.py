@@ -1,5 +1,6 @@
 """Bring a model from where it is into the store."""
 
+import asyncio
 from typing import final
 
 from stoker.base.errors import CorruptStore
@@ -58,7 +59,7 @@ async def pull_from(source: Source, reference: Reference, store: Store, notify: 
     manifest = parse_manifest(await read_small(source, root, "manifest"))
     # Before gigabytes are fetched for something that nobody here can read.
     check_config_type(manifest.config.media_type)
-    if _is_here(store, root, reference):
+    if await _is_here(store, root, reference):
         size = binary_size(manifest.size)
         notify(Progress("success", f"Using cached model: {size}"))
         return
@@ -66,16 +67,16 @@ async def pull_from(source: Source, reference: Reference, store: Store, notify: 
         await copy(source, store.blobs, root, notify=Reporter(manifest, "pull", notify))
         config = store.blobs.read_metadata(manifest.config)
         parse_config(config, manifest.config.media_type)
-        store.tag(str(reference.tagged), root)
+        await asyncio.to_thread(store.tag, str(reference.tagged), root)
     notify(Progress("success", "Model pulled successfully"))
 
 
-def _is_here(store: Store, root: Descriptor, reference: Reference) -> bool:
+async def _is_here(store: Store, root: Descriptor, reference: Reference) -> bool:
     """True when the model was complete and has this name now."""
     if not any(entry.manifest.digest == root.digest for entry in store.entries()):
         return False
     try:
-        store.tag(str(reference.tagged), root)
+        await asyncio.to_thread(store.tag, str(reference.tagged), root)
     except CorruptStore:
         return False  # listed but damaged: pulling it again mends it
     return True
