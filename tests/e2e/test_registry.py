@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.components.artifacts import put_model
 from tests.components.daemon import Daemon
 from tests.components.http import ask
 from tests.components.oci_registry import RunningRegistry, oci_registry
+from tests.components.tiny_models import chat_model
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,19 @@ def test_a_model_is_inspected_where_it_lies(daemon: Daemon, registry: RunningReg
     assert none.body.startswith(b"error while getting remote model: ")
     bundled = daemon.cli("inspect", "--remote", "pilot")
     assert "comes along with Stoker" in bundled.stderr
+
+
+def test_a_damaged_model_does_not_keep_another_from_being_pushed(
+    daemon: Daemon, registry: RunningRegistry, tmp_path: Path
+) -> None:
+    mine, other = (f"localhost:{registry.port}/me/{name}:one" for name in ("mine", "other"))
+    put_model(daemon.home / "models", chat_model(tmp_path / "other.gguf"), other)
+    damaged = json.loads(daemon.cli("inspect", other).stdout)["id"].removeprefix("sha256:")
+    (daemon.home / "models" / "blobs" / "sha256" / damaged).unlink()
+    daemon.cli("tag", "pilot", mine)
+    pushed = daemon.cli("push", mine)
+    assert pushed.returncode == 0, pushed.stderr
+    assert daemon.cli("rm", "--force", other).returncode == 0
 
 
 def test_a_model_that_is_not_there(daemon: Daemon, registry: RunningRegistry) -> None:

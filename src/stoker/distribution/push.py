@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import final
 
+from stoker.base.errors import IntegrityError, ParseError
 from stoker.distribution.jobs import Job, Jobs, Notify
 from stoker.distribution.report import Reporter
 from stoker.oci.content import Ingest
@@ -13,7 +14,7 @@ from stoker.oci.reference import Reference, parse_reference
 from stoker.registry.client import RegistryClient
 from stoker.registry.credentials import Secret
 from stoker.registry.repository import Repository
-from stoker.store import Store
+from stoker.store import Entry, Store
 from stoker.transfer import copy
 from stoker.wire.manage import Progress
 
@@ -46,13 +47,19 @@ class Pusher:
         """Blobs that models here share with other repositories of the same registry."""
         found: dict[Digest, list[str]] = {}
         for entry in self._store.entries():
-            for name in entry.names:
-                reference = parse_reference(name)
-                same = reference.repository == target.repository
-                if reference.registry == target.registry and not same:
-                    for blob in self._store.manifest(entry.manifest.digest).blobs:
-                        found.setdefault(blob.digest, []).append(reference.repository)
+            references = map(parse_reference, entry.names)
+            near = {one.repository for one in references if one.registry == target.registry}
+            for repository in sorted(near - {target.repository}):
+                for blob in self._blobs(entry):
+                    found.setdefault(blob.digest, []).append(repository)
         return found
+
+    def _blobs(self, entry: Entry) -> Sequence[Descriptor]:
+        """Of a model that may be damaged: a push of another one is not the time to say so."""
+        try:
+            return self._store.manifest(entry.manifest.digest).blobs
+        except (IntegrityError, ParseError):
+            return ()
 
 
 @final
