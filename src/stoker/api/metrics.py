@@ -120,18 +120,9 @@ def count_request(metrics: Metrics, seen: Exchange) -> None:
     )
 
 
-class EffectCounter:
-    """Counts what the scheduler decides. A Stop names only a key, so names are remembered."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._names: dict[int, str] = {}
-
-    def __call__(self, effect: Effect) -> None:
-        """Enter one decision."""
-        if isinstance(effect, Start):
-            self._names[effect.generation] = effect.request.model.name
-            self._metrics.started(effect.request.model.name, effect.request.engine)
-        elif isinstance(effect, Stop):
-            name = self._names.pop(effect.generation, "")
-            self._metrics.stopped(name, effect.key.engine)
+def count_effect(metrics: Metrics, effect: Effect) -> None:
+    """Enter a decision of the scheduler's."""
+    if isinstance(effect, Start):
+        metrics.started(effect.request.model.name, effect.request.engine)
+    elif isinstance(effect, Stop):
+        metrics.stopped(effect.name, effect.key.engine)

@@ -25,7 +25,7 @@ from stoker.api.config import ConfigRoutes
 from stoker.api.consent import ConsentRoutes
 from stoker.api.effective import EffectiveRoutes
 from stoker.api.health import HealthRoutes
-from stoker.api.metrics import EffectCounter, MetricsRoutes, count_request
+from stoker.api.metrics import MetricsRoutes, count_effect, count_request
 from stoker.api.openapi import DocsRoutes
 from stoker.api.origins import Policy, is_loopback
 from stoker.api.plan import PlanRoutes
@@ -104,7 +104,7 @@ async def compose(config: Config, paths: Paths) -> AsyncIterator[Daemon]:
                 launcher=runtime.launcher,
                 run_dir=paths.run,
                 engine_log=engine_log,
-                watch=EffectCounter(metrics),
+                watch=partial(count_effect, metrics),
             ) as scheduler,
             RegistryClient() as registries,
             HubClient() as hub,

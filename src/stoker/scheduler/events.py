@@ -171,9 +171,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
+    """`name`: of its model, as it was asked for."""
+
     key: RunnerKey
     generation: Generation
-    reason: str = field(default="", compare=False)
+    name: str = field(compare=False)
+    reason: str = field(compare=False)
     """For people."""
 
 

@@ -48,7 +48,7 @@ class Roster:
         """Its memory counts until it is gone."""
         runner = self.runners[key]
         runner.becomes(RunnerState.STOPPING, now)
-        return Stop(key, runner.generation, why)
+        return Stop(key, runner.generation, runner.request.model.name, why)
 
     def stop_idle(self, wanted: Callable[[RunnerKey], int], now: float) -> Iterator[Stop]:
         """Those whose time is over or that were to be unloaded, except where somebody waits."""
