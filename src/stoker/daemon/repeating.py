@@ -13,8 +13,8 @@ def repeating(seconds: float, action: Callable[[], None]) -> Iterator[None]:
 
     def act() -> None:
         nonlocal timer
+        timer = loop.call_later(seconds, act)  # first: one that fails is logged, and not the last
         action()
-        timer = loop.call_later(seconds, act)
 
     timer = loop.call_later(seconds, act)
     try:
