@@ -21,12 +21,12 @@ def store(root: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def no_leaked_descriptors() -> Iterator[None]:
-    before = _open_files()
+    before = open_files()
     yield
-    assert _open_files() <= before
+    assert open_files() <= before
 
 
-def _open_files() -> set[str]:
+def open_files() -> set[str]:
     """The stores' files that this process has open; nothing where the system does not tell."""
     found = set()
     for link in Path("/proc/self/fd").glob("*"):

@@ -13,6 +13,7 @@ from stoker.base.errors import StorageError
 from stoker.oci.content import RangedIngest
 from stoker.oci.descriptor import Descriptor
 from stoker.store import Store
+from tests.store.conftest import open_files
 from tests.store.models import model, put_model
 
 KIND = "application/octet-stream"
@@ -101,6 +102,20 @@ async def test_a_full_disk_and_the_index(small_disk: Path) -> None:
     with pytest.raises(StorageError):
         store.untag("docker.io/ai/pilot:latest")
     assert store.entries() == before
+
+
+async def test_a_full_disk_and_a_lease(small_disk: Path) -> None:
+    store = Store.open(small_disk)
+    digest = Descriptor.of(b"weights", KIND).digest
+    with store.lease(digest):
+        pass  # the store's lock has been signed: that takes no room any more
+    with pytest.raises(OSError, match="No space"):
+        _fill(small_disk / ".stoker" / "filler")
+    with pytest.raises(StorageError, match="No space"):
+        await store.lease(digest).__aenter__()
+    # Neither the file nor its lock is left: nothing would ever take them away.
+    assert list((small_disk / ".stoker" / "leases").iterdir()) == []
+    assert not [path for path in open_files() if "/leases/" in path]
 
 
 def _fill(path: Path) -> None:

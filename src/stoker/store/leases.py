@@ -68,8 +68,7 @@ class Lease:
         try:
             await to_end(self._acquire)
         except asyncio.CancelledError:
-            # Nobody will leave a block that was never entered.
-            self._release(keep=False)
+            self._release(keep=False)  # as in `_acquire`
             raise
         return self
 
@@ -86,8 +85,12 @@ class Lease:
         # Under the lock: a collector that has already chosen would not see us.
         with self._lock.held(), disk_errors("write", self._path):
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            try_flock(self._file)
-            write_all(self._file, msgspec.json.encode(wire), 0)
+            try:
+                try_flock(self._file)
+                write_all(self._file, msgspec.json.encode(wire), 0)
+            except OSError:
+                self._release(keep=False)  # nobody will leave a block that was never entered
+                raise
 
     def _release(self, *, keep: bool) -> None:
         if self._file < 0:
