@@ -107,7 +107,4 @@ class EffectiveRoutes:
         if runner.socket is None:
             raise EngineGone("not ready")
         async with self._upstreams.get(runner.socket, path) as answer:
-            data = b""
-            while chunk := await answer.read():
-                data += chunk
-            return data
+            return await answer.whole()
