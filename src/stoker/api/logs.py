@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -138,7 +139,7 @@ class _Tail:
     def read(self) -> Iterable[bytes]:
         try:
             with self._path.open("rb") as file:
-                info = self._path.stat()
+                info = os.fstat(file.fileno())  # not of its successor
                 if info.st_ino != self._inode or info.st_size < self._offset:
                     first_look = self._inode == 0
                     self._inode = info.st_ino
