@@ -19,6 +19,7 @@ from stoker.formats import (
     run,
 )
 from stoker.formats import safetensors as st
+from stoker.formats.hfconfig import MAX_CONFIG
 from stoker.formats.index import INDEX, MAX_INDEX, check_index, weights_of_index
 from stoker.formats.need import MAX_TOTAL
 
@@ -62,7 +63,7 @@ def directory_facts(folder: Path, name: str) -> ModelFacts:
     config, index = folder / "config.json", folder / INDEX
     if index.is_file():
         check_index(name, weights_of_index(read_small(index, MAX_INDEX)), headers)
-    shape = parse_hfconfig(config.read_bytes()) if config.is_file() else None
+    shape = parse_hfconfig(read_small(config, MAX_CONFIG)) if config.is_file() else None
     return facts_of_safetensors([*headers.values()], shape)
 
 
