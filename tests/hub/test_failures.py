@@ -147,6 +147,15 @@ async def test_a_file_list_without_end(
         await hub.repository(name)
 
 
+async def test_a_file_list_that_goes_on_nowhere(
+    hub: HubClient, server: HubServer, name: str
+) -> None:
+    server.add(name, {"m.gguf": b""})
+    server.on("/tree/", Answer(200, {"Link": '<http://[x>; rel="next"'}, b"[]"))
+    with pytest.raises(HubError, match="no URL"):
+        await hub.repository(name)
+
+
 async def test_a_broken_model_is_found_before_the_download(
     hub: HubClient, server: HubServer, name: str, gguf: bytes
 ) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-from stoker.base.errors import ParseError, RemoteError
+from stoker.base.errors import HubError, ParseError, RemoteError
 from stoker.hub.asker import Asker
 from stoker.hub.body import body_of
 from stoker.hub.wire import (
@@ -23,6 +23,7 @@ from stoker.hub.wire import (
 )
 from stoker.net.hosts import host_name
 from stoker.net.ranges import Span, WireBody
+from stoker.net.redirect import target_of
 
 
 @final
@@ -62,7 +63,7 @@ class Remote:
             following = next_page(headers.get("Link"))
             if following is None:
                 return tuple(found)
-            url = url.join(URL(following, encoded=True))
+            url = target_of(url, following, failure=HubError)
         raise ParseError(f"the file list of {self.repository} has more than {MAX_PAGES} pages")
 
     async def read(self, commit: str, file: RepoFile, at: int, length: int) -> bytes:
