@@ -17,7 +17,7 @@ from stoker.base.errors import (
 from stoker.formats.facts import Kind, ModelFacts
 from stoker.formats.gguf import gguf_header
 from stoker.formats.gguffacts import facts_of_gguf
-from stoker.formats.hfconfig import parse_hfconfig
+from stoker.formats.hfconfig import MAX_CONFIG, parse_hfconfig
 from stoker.formats.index import INDEX, MAX_INDEX, check_index, weights_of_index
 from stoker.formats.need import MAX_TOTAL as MAX_GGUF_HEADER
 from stoker.formats.need import Parser, run_async
@@ -44,7 +44,6 @@ _T = TypeVar("_T")
 MAX_UNHASHED: Final = 16 * 1024 * 1024
 # Small files are kept after they were hashed, so that the transfer need not ask again.
 MAX_HELD: Final = 64 * 1024 * 1024
-MAX_CONFIG: Final = 4 * 1024 * 1024
 
 
 @final
@@ -219,7 +218,7 @@ class HubSource:
             shards = dict(zip((f.path for f in weights), headers, strict=True))
             check_index(self._info.name, named, shards)
         file = self._selection.find("config.json")
-        config = parse_hfconfig(await self._read(file, 0, MAX_CONFIG)) if file else None
+        config = parse_hfconfig(await self._read(file, 0, MAX_CONFIG + 1)) if file else None
         kinds = {chosen.media_type for chosen in self._selection.files}
         return facts_of_safetensors(
             headers, config, has_chat_template=mt.DOCKER_CHAT_TEMPLATE in kinds
