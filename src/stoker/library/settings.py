@@ -37,22 +37,17 @@ class SettingsStore:
         return tuple(self._entries.values())
 
     def put(self, key: SettingsKey, name: str, config: Configuration) -> bool:
-        """Replace the settings of a model in a mode; False when nothing changed."""
+        """Replace the settings of a model in a mode; False when nothing changed.
+
+        Raises StorageError; then nothing has.
+        """
         entry = Configured(key.engine, name, key.model, key.mode.value, config)
         if self._entries.get(key) == entry:
             return False
-        self._entries[key] = entry
-        self._write()
+        entries = {**self._entries, key: entry}
+        write_kept(self._path, list(entries.values()))
+        self._entries = entries
         return True
-
-    def drop(self, models: frozenset[Digest] | None) -> None:
-        """Forget the settings of these models; of all when None."""
-        kept = {} if models is None else {
-            key: entry for key, entry in self._entries.items() if key.model not in models
-        }  # fmt: skip
-        if len(kept) != len(self._entries):
-            self._entries = kept
-            self._write()
 
     def of(self, key: SettingsKey) -> RunSettings:
         """The settings to run with. Other modes fall back to those for completion."""
@@ -73,9 +68,6 @@ class SettingsStore:
                 f"{self._path} is not readable as settings: {error}",
                 hint="mend it or delete it; models run with their defaults without it",
             ) from error
-
-    def _write(self) -> None:
-        write_kept(self._path, list(self._entries.values()))
 
 
 def run_settings(config: Configuration) -> RunSettings:
