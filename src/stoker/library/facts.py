@@ -57,6 +57,8 @@ class FactsReader:
                 self._known.pop(next(iter(self._known)))
         found = await asyncio.shield(reading)
         if isinstance(found, StokerError):
+            if not isinstance(found, ParseError | Incomplete):
+                self._known.pop(model.id, None)  # the disk's fault, and not the content's
             raise found.with_traceback(None)  # it is raised again and again
         return found
 
