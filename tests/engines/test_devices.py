@@ -27,18 +27,24 @@ def test_devices_are_read_out_of_the_list() -> None:
     assert parse_devices("Available devices:\n  (none)\n") == ()
 
 
-async def test_the_wheel_has_none_and_is_asked_once() -> None:
-    asked = 0
+async def test_the_wheel_has_none() -> None:
+    assert await EngineDevices(lambda: Program("wheel"), os.environ)() == ()
 
-    def find() -> Program:
-        nonlocal asked
-        asked += 1
-        return Program("wheel")
 
-    devices = EngineDevices(find, os.environ)
+async def test_only_an_answer_is_remembered(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    program = tmp_path / "llama-server"
+    # A driver that does not wake in time, and then one that is awake but has no device for it.
+    program.write_text(f"#!/bin/sh\necho x >> {asked}\n[ -e {tmp_path}/awake ] && echo Devices:\n")
+    program.chmod(0o755)
+    devices = EngineDevices(lambda: Program("system", program), os.environ)
     assert await devices() == ()
     assert await devices() == ()
-    assert asked == 2
+    assert asked.read_text() == "x\nx\n"
+    (tmp_path / "awake").touch()
+    assert await devices() == ()
+    assert await devices() == ()
+    assert asked.read_text() == "x\nx\nx\n"
 
 
 async def test_an_answer_in_the_log_is_an_answer() -> None:

@@ -40,7 +40,8 @@ class EngineDevices:
 
     `environ`: what engines inherit from. Its variables choose devices for them, and so for this:
     CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, GGML_VK_VISIBLE_DEVICES.
-    What a build can use changes only with the build, so an empty list is remembered.
+    What a build can use changes only with the build, so an empty list is remembered; that it gave
+    no answer is not, for a driver may have been asleep.
     """
 
     def __init__(self, find: Callable[[], Program], environ: Mapping[str, str]) -> None:
@@ -56,9 +57,8 @@ class EngineDevices:
             return ()
         if program == self._without:
             return ()
-        devices = parse_devices(
-            await answer_of((*program.argv, "--list-devices"), self._environment)
-        )
-        if not devices:
+        said = await answer_of((*program.argv, "--list-devices"), self._environment)
+        devices = parse_devices(said)
+        if said and not devices:
             self._without = program
         return devices
