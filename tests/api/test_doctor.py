@@ -45,6 +45,15 @@ def test_each_problem_comes_with_advice(topic: str, more: dict[str, object]) -> 
     assert found.advice
 
 
+def test_an_engine_that_keeps_the_network_is_a_note() -> None:
+    builds = {**NATIVE, "vllm": Build("vllm", "1", "cpu")}
+    assert "network" not in examine(builds=builds)
+    assert "network" not in examine(loopbacks=False)
+    seen = examine(builds=builds, loopbacks=False)["network"]
+    assert seen.state == "note"
+    assert "user namespaces" in seen.advice
+
+
 def test_a_build_for_any_machine_and_no_gpu_are_notes() -> None:
     seen = examine(builds={"llama.cpp": Build("llama.cpp", "b1", "wheel"), "vllm": None})
     assert seen["llama.cpp"].state == seen["vllm"].state == seen["GPU in use"].state == "note"

@@ -12,6 +12,7 @@ from tests.real_engines.test_vllm_failures import altered
 
 NAME = "test/zebra-vllm"
 CODE = """
+import socket
 from pathlib import Path
 
 from transformers import LlamaConfig
@@ -20,6 +21,11 @@ try:
     Path.home().joinpath("it-ran").touch()
     Path.home().parent.parent.joinpath("it-escaped").touch()
 except PermissionError:
+    pass
+try:
+    socket.create_connection(("127.0.0.1", PORT))
+    Path.home().joinpath("it-escaped").touch()
+except OSError:
     pass
 
 
@@ -33,7 +39,7 @@ def zebra(vllm: Daemon, weights: Path, tmp_path: Path) -> Iterator[Daemon]:
     """pilot with a config of its own type, by the daemon's own socket; nothing else is loaded."""
     folder = Path(shutil.copytree(weights, tmp_path / "zebra"))
     altered(model_type="zebra", auto_map={"AutoConfig": "configuration_zebra.ZebraConfig"})(folder)
-    (folder / "configuration_zebra.py").write_text(CODE)
+    (folder / "configuration_zebra.py").write_text(CODE.replace("PORT", str(vllm.port)))
     by_socket = {**vllm.env, "STOKER_HOST": f"unix://{vllm.home}/run/stoker.sock"}
     own = Daemon(vllm.home, vllm.port, vllm.process, by_socket)
     done = own.cli("package", "--copy", "--safetensors", str(folder), "--allow-code", NAME)

@@ -10,6 +10,7 @@ import psutil
 
 from stoker.base.units import binary_size
 from stoker.engines.spec import Build
+from stoker.engines.vllm import NAME as VLLM
 from stoker.hardware.finding import Finding
 from stoker.planner.devices import Device
 from stoker.wire.plan import Check
@@ -39,6 +40,8 @@ class Symptoms:
     """Those that llama.cpp can use."""
     unconfined: str = ""
     """Why engines are not confined as they should be."""
+    loopbacks: bool = True
+    """Whether engines whose processes talk to each other get a network of their own."""
 
 
 def swap_used() -> int:
@@ -55,6 +58,7 @@ def checks(seen: Symptoms) -> Iterator[Check]:
     """Pure: from what was seen to what people should know."""
     yield from _engines(seen)
     yield _confinement(seen)
+    yield from _network(seen)
     yield from _gpus(seen)
     yield from _processor(seen)
     yield from _memory(seen)
@@ -101,6 +105,16 @@ def _confinement(seen: Symptoms) -> Check:
         seen.unconfined,
         "run only models of people you trust, or Stoker on Linux 6.7 or newer with Landlock on",
     )
+
+
+def _network(seen: Symptoms) -> Iterator[Check]:
+    if seen.builds.get(VLLM) and not seen.loopbacks and not seen.unconfined:
+        yield Check(
+            "network",
+            "note",
+            "vllm keeps this machine's: the kernel gives it none of its own",
+            "allow user namespaces to whoever runs Stoker",
+        )
 
 
 def _gpus(seen: Symptoms) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from stoker.base.errors import (
     StokerError,
     UnsupportedFormat,
 )
+from stoker.engines.confinement import has_loopbacks
 from stoker.engines.spec import Engine
 from stoker.hardware.detect import findings
 from stoker.hardware.host import (
@@ -162,6 +163,7 @@ class PlanRoutes:
             builds={name: engine.build() for name, engine in self._engines.items()},
             devices=devices,
             unconfined=self._unconfined,
+            loopbacks=has_loopbacks(),
         )
         return list(doctor.checks(seen))
 

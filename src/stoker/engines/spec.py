@@ -44,8 +44,9 @@ class Command:
     programs: tuple[Path, ...] = ()
     """Where the program and its libraries lie, when neither with the system nor with Stoker."""
     writes: tuple[Path, ...] = ()
-    network: bool = False
-    """Whether it has to talk to others, such as its own workers."""
+    loopback: bool = False
+    """Whether its processes talk to each other over TCP, on a loopback of their own. Otherwise it
+    has no network at all."""
     health_path: str = "/health"
     ready_within: float = 600.0
     """Seconds from start to the first healthy answer before the launcher gives up."""

@@ -13,6 +13,8 @@ then kills what is left of the group.
 The limits are Landlock's (https://docs.kernel.org/userspace-api/landlock.html): files by their
 place, TCP, signals to and abstract sockets of processes outside. For engines that need no network a
 seccomp filter also closes what Landlock has no words for: UDP, and connecting to anything at all.
+One whose processes talk to each other gets a network of its own, which has a loopback and no way
+out (https://man7.org/linux/man-pages/man7/network_namespaces.7.html).
 It imports nothing of Stoker, and of Python only what the interpreter has loaded already: it is on
 the way of every start.
 """
@@ -29,12 +31,14 @@ PARENT_VARIABLE = "STOKER_PARENT_PID"
 """Set by the launcher: who must be alive."""
 
 LIMITS_VARIABLE = "STOKER_LIMITS"
-"""Set by the launcher: one rule a line, a word of `_RIGHTS` and a path, or the word `offline`.
+"""Set by the launcher: one rule a line, a word of `_RIGHTS` and a path, or a word alone: `offline`
+for no network, `loopback` for one of its own.
 
 Without it the program runs unconfined.
 """
 
 _WITH_CHILDREN = "--with-children"
+_TRY_LOOPBACK = "--try-loopback"
 _LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
 _EXIT_ORPHAN, _EXIT_UNCONFINED = 5, 6
@@ -68,7 +72,10 @@ _KEPT_CAPABILITIES = 1 << 1 | 1 << 14 | 1 << 23  # DAC_OVERRIDE, IPC_LOCK, SYS_N
 
 # Of each machine: its name for seccomp; the numbers of socket, connect and io_uring_setup.
 _CALLS = {"x86_64": (0xC000003E, 41, 42, 425), "aarch64": (0xC00000B7, 198, 203, 425)}
-_AF_UNIX, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 13, 38, 97
+_AF_UNIX, _AF_INET, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 2, 13, 38, 97
+
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
+_SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 0x8914, 1
 
 
 def tethered(
@@ -90,6 +97,11 @@ def landlock_version() -> int:
         return 0
     version: int = _kernel().syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     return max(version, 0)
+
+
+def loopback_probe() -> tuple[str, ...]:
+    """A command that ends with 0 where an engine can have a network of its own."""
+    return (sys.executable, "-I", "-S", __file__, _TRY_LOOPBACK)
 
 
 def _kernel() -> ctypes.CDLL:
@@ -136,6 +148,11 @@ def _confine(limits: list[str]) -> None:
     """Enter the limits, for good. Raises OSError when a kernel that could do so refuses."""
     kernel = _kernel()
     offline = "offline" in limits
+    if "loopback" in limits:
+        if _has_loopbacks(kernel):
+            _enter_loopback(kernel)
+        else:
+            _say("W", "no network of its own on this machine: this engine keeps the machine's")
     _checked(kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _drop_capabilities(kernel)
     if version := landlock_version():
@@ -152,6 +169,42 @@ def _confine(limits: list[str]) -> None:
         os.close(ruleset)
     if offline and os.uname().machine in _CALLS:
         _cut_off(kernel, *_CALLS[os.uname().machine])
+
+
+def _has_loopbacks(kernel: ctypes.CDLL) -> bool:
+    """Whether the kernel lets this user enter one: a child tries.
+
+    Some systems give a network and then refuse to bring its loopback up. No engine could talk to
+    its workers there.
+    """
+    child = os.fork()
+    if not child:
+        try:
+            _enter_loopback(kernel)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+def _enter_loopback(kernel: ctypes.CDLL) -> None:
+    """Leave this machine's network for one with a loopback alone. Raises OSError."""
+    user, group = os.geteuid(), os.getegid()
+    if kernel.unshare(_NEW_NETWORK) < 0:  # root's right; others may where they are their own root
+        _checked(kernel.unshare(_NEW_USER | _NEW_NETWORK))
+        # Whoever it was, it stays. Groups have to be given up before one may be named.
+        for name, text in (
+            ("uid_map", f"{user} {user} 1"),
+            ("setgroups", "deny"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            file = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(file, text.encode())
+            os.close(file)
+    device = _checked(kernel.socket(_AF_INET, _SOCK_DGRAM, 0))
+    _checked(kernel.ioctl(device, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP)))
+    os.close(device)
 
 
 def _drop_capabilities(kernel: ctypes.CDLL) -> None:
@@ -192,6 +245,12 @@ def _cut_off(kernel: ctypes.CDLL, machine: int, socket: int, connect: int, uring
     _checked(kernel.prctl(_PR_SET_SECCOMP, 2, filter_, 0, 0))
 
 
+def _say(level: str, text: str) -> None:
+    # As llama.cpp writes its log, so that one reader understands both.
+    sys.stderr.write(f"0.00.000.000 {level} tether: {text}\n")
+    sys.stderr.flush()
+
+
 def _checked(answer: int) -> int:
     if answer < 0:
         number = ctypes.get_errno()
@@ -200,6 +259,8 @@ def _checked(answer: int) -> int:
 
 
 def _main(argv: list[str]) -> None:
+    if argv == [_TRY_LOOPBACK]:
+        sys.exit(not _has_loopbacks(_kernel()))
     _die_with(int(os.environ.pop(PARENT_VARIABLE, "") or os.getppid()))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold prompts
     limits = os.environ.pop(LIMITS_VARIABLE, "")
@@ -207,8 +268,7 @@ def _main(argv: list[str]) -> None:
         try:
             _confine(limits.splitlines())
         except OSError as error:
-            # As llama.cpp writes its errors, so that one reader understands both.
-            sys.stderr.write(f"0.00.000.000 E tether: cannot be confined: {error.strerror}\n")
+            _say("E", f"cannot be confined: {error.strerror}")
             sys.exit(_EXIT_UNCONFINED)
     if argv[0] == _WITH_CHILDREN:
         argv = argv[1:]

@@ -37,6 +37,10 @@ _ENVIRONMENT: Final = {
     # The gateway has resolved the name already, in whatever spelling it came.
     "VLLM_SKIP_MODEL_NAME_VALIDATION": "1",
     "PYTHONUNBUFFERED": "1",
+    # It has this one network. Left alone, each of them looks for one that leads outside.
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "NCCL_SOCKET_IFNAME": "lo",
 }
 
 
@@ -112,8 +116,7 @@ class Vllm:
             reads=(model.weights, *([model.chat_template] if model.chat_template else ())),
             programs=roots_of(python),
             writes=(Path("/dev/shm"),),  # noqa: S108  # its processes share memory there
-            # They also talk over TCP on ports of the moment: Landlock knows ports, not addresses.
-            network=True,
+            loopback=True,
             hints={Reason.NEEDS_CODE: _consent(model)},
             weighed=True,
             # What its code leaves behind must not be found by models that bring none.
