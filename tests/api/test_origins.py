@@ -27,6 +27,9 @@ def test_rows_11_and_12_strange_hosts_and_origins_are_refused_everywhere(
         ("Host", "evil.example:12434"),
         ("Host", "127.0.0.1.evil.example"),
         ("Host", "localhost@evil.example"),
+        ("Host", "evil.example@localhost"),
+        ("Host", "evil.example/.localhost"),
+        ("Host", "evil.example#.localhost"),
         ("Origin", "http://evil.example"),
         ("Origin", "http://localhost.evil.example:80"),
         ("Origin", "null"),
@@ -79,6 +82,22 @@ def test_row_12_pages_cannot_post_without_being_asked_first(daemon: Daemon, kind
     hidden = {"Content-Type": kind, "Sec-Fetch-Site": "cross-site"}
     assert ask(daemon, "POST", "/engines/unload", body, hidden).status == 403
     assert ask(daemon, "POST", "/engines/unload", b"{}", {"Content-Type": kind}).status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/health?deep=1&model=pilot", "/models/evil.example/a/b?remote=true", "/search?q=x", "/docs"],
+)
+def test_row_12_another_sites_page_makes_us_do_nothing_by_get(daemon: Daemon, path: str) -> None:
+    """An image or a script of any page is fetched without an Origin."""
+    for mode, kind in (("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe")):
+        fetch = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": kind}
+        assert ask(daemon, "GET", path, headers=fetch).status == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    followed = ask(daemon, "GET", path, headers={**link, "Sec-Fetch-Dest": "document"})
+    assert followed.status == (403 if "?" in path else 200)
+    typed = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert ask(daemon, "GET", "/health?deep=1", headers=typed).status == 200
 
 
 @pytest.fixture(scope="module")

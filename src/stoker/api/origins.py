@@ -1,10 +1,13 @@
 """Which web pages may talk to the daemon: Host against DNS rebinding, Origin against strangers.
 
-A browser lets every page send requests to 127.0.0.1. Two headers it sets by itself tell them apart,
-and are checked before any work is done, on every route. Programs send no Origin and pass.
+A browser lets every page send requests to 127.0.0.1. Headers it sets by itself tell them apart, and
+are checked before any work is done, on every route. Programs send no Origin and pass. Nor does a
+page that only wants an image or a frame: there browsers send Sec-Fetch-Site and its companions
+(https://www.w3.org/TR/fetch-metadata/).
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +27,9 @@ _SIMPLE: Final = frozenset({
     "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
 })  # fmt: skip
 _READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+_NO_HOST: Final = re.compile(r"[/?#@\\]")
+"""What ends the host of a URL, or comes before it."""
 
 _REFUSED: Final = web.ResponseKey("refused", bool)
 """Of an answer that no page may read."""
@@ -106,8 +112,7 @@ class Gatekeeper:
             return _refusal(403, "Host not allowed")
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
-            foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
-            if foreign and request.method not in _READING:
+            if _is_foreign(request):
                 return _refusal(403, "Origin not allowed")
             return await handler(request)
         if not self._policy.allows_origin(origin):
@@ -134,6 +139,19 @@ def _refusal(status: int, text: str) -> web.Response:
     return response
 
 
+def _is_foreign(request: web.Request) -> bool:
+    """Whether a page of another site is behind it, unless it only links to a page of ours.
+
+    Questions begin with a `?`: one that is asked by GET may load a model, or go to a registry.
+    """
+    headers = request.headers
+    if headers.get("Sec-Fetch-Site") != "cross-site":
+        return False
+    document = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
+    linked = request.method in _READING and document == ("navigate", "document")
+    return not linked or bool(request.query_string)
+
+
 def _is_simple(request: web.Request) -> bool:
     sent = request.headers.get(hdrs.CONTENT_TYPE, "")
     return sent.partition(";")[0].strip().lower() in _SIMPLE
@@ -141,10 +159,12 @@ def _is_simple(request: web.Request) -> bool:
 
 @lru_cache(maxsize=256)
 def _host_of(header: str) -> str:
+    if _NO_HOST.search(header):
+        return "?"  # not a host at all, hence none of ours
     try:
         host = URL.build(scheme="http", authority=header.strip()).raw_host or ""
     except ValueError:
-        return "?"  # not a host at all, hence none of ours
+        return "?"
     return f"[{host}]" if ":" in host else host.lower().rstrip(".")
 
 
