@@ -154,6 +154,22 @@ def test_lists_show_what_a_key_may_use(
     assert ask(guarded, "POST", "/api/generate", unload, limited).status == 403
 
 
+def test_a_short_name_leads_a_key_only_to_what_it_may_use(guarded: Daemon) -> None:
+    """`GET /models/NAME` and the like are content with the last component of a name."""
+    for allowed in ("endless", "test/endless:v2", "pilot:other"):
+        one = key(
+            guarded, f"for-{allowed.translate(str.maketrans('/:', '--'))}", "--model", allowed
+        )
+        for path in (f"/models/{allowed}", f"/v1/models/{allowed}"):
+            assert ask(guarded, "GET", path, headers=one).status == 404, path
+        named = {"model": allowed}
+        assert ask(guarded, "POST", "/api/show", named, one).status == 404
+        unload = {**named, "keep_alive": 0}
+        assert ask(guarded, "POST", "/api/generate", unload, one).status == 404
+    mine = key(guarded, "for-endless-itself", "--model", "test/endless")
+    assert ask(guarded, "GET", "/models/test/endless", headers=mine).status == 200
+
+
 def test_a_page_may_ask_whether_it_can_send_a_key_and_read_that_it_should(guarded: Daemon) -> None:
     page = {"Origin": "http://localhost:3000"}
     asked = ask(guarded, "OPTIONS", "/v1/chat/completions", headers=page)

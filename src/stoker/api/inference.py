@@ -6,10 +6,9 @@ from typing import Final
 from aiohttp import web
 
 from stoker.api.scope import Scope, open_to
-from stoker.api.views import openai_list, openai_model, visible
+from stoker.api.views import find_usable, openai_list, openai_model, visible
 from stoker.base.errors import UnsupportedOperation
 from stoker.gateway import Gateway, Operation, decode_call, read_body
-from stoker.gateway.caller import require_model
 from stoker.library import Library
 
 # The engine in the path is optional, and the last one serves clients that want nothing but a host.
@@ -59,9 +58,7 @@ class InferenceRoutes:
 
     @open_to(Scope.MODELS)
     async def model(self, request: web.Request) -> web.StreamResponse:
-        name = request.match_info["name"]
-        require_model(request, self._library, name)
-        return openai_model(self._library.find(name))
+        return openai_model(find_usable(request, self._library, request.match_info["name"]))
 
     @open_to(Scope.MODELS)
     async def images(self, request: web.Request) -> web.StreamResponse:

@@ -13,12 +13,11 @@ from stoker.api.errors import text_response
 from stoker.api.progress import stream_progress
 from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
-from stoker.api.views import json_response, native, removals, visible
+from stoker.api.views import find_usable, json_response, native, removals, visible
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
-from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.library.remote import RemoteModels
 from stoker.oci.reference import parse_reference
@@ -84,8 +83,7 @@ class ModelRoutes:
         if query.remote:
             require_manager(request)
             return await self._inspect_remote(request, name)
-        require_model(request, self._library, name)
-        return json_response(native(self._library.find(name)))
+        return json_response(native(find_usable(request, self._library, name)))
 
     async def _inspect_remote(self, request: web.Request, name: str) -> web.StreamResponse:
         token = request.headers.get(HUB_TOKEN_HEADER) or None

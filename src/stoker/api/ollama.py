@@ -8,12 +8,12 @@ import msgspec
 from aiohttp import web
 
 from stoker.api.scope import Scope, open_to
+from stoker.api.views import find_usable
 from stoker.base.errors import StokerError, UserError
 from stoker.gateway import Call, Gateway, Operation, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.gateway.bounds import check_bounds
-from stoker.gateway.caller import require_model
 from stoker.library import Library
 from stoker.observe.request_id import request_id
 from stoker.scheduler import Scheduler
@@ -94,8 +94,7 @@ class OllamaRoutes:
         """A request without a question loads the model, or unloads it when `keep_alive` is 0."""
         reason = "load"
         if ollama.keep_alive_of(asked) == 0:
-            require_model(request, self._library, asked.wanted)
-            wanted = self._library.find(asked.wanted).id
+            wanted = find_usable(request, self._library, asked.wanted).id
             running = self._scheduler.status()
             keys = frozenset(status.key for status in running if status.key.model == wanted)
             self._scheduler.unload(keys)

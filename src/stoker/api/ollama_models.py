@@ -11,11 +11,10 @@ from aiohttp import web
 from stoker.api.audit import FAILED
 from stoker.api.models import read_json
 from stoker.api.scope import Scope, open_to
-from stoker.api.views import visible
+from stoker.api.views import find_usable, visible
 from stoker.base.errors import StokerError, UserError
 from stoker.distribution import Puller
 from stoker.gateway.answer import error_text
-from stoker.gateway.caller import require_model
 from stoker.library import Library, LocalModel
 from stoker.library.files import Role, files_of
 from stoker.oci.defaults import display_name
@@ -80,9 +79,7 @@ class OllamaModelRoutes:
 
     @open_to(Scope.MODELS)
     async def show(self, request: web.Request) -> web.StreamResponse:
-        name = await _name(request)
-        require_model(request, self._library, name)
-        model = self._library.find(name)
+        model = find_usable(request, self._library, await _name(request))
         config = model.config
         architecture = config.architecture or "unknown"
         info: dict[str, Any] = {"general.architecture": architecture, **config.gguf}

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from stoker.base.units import go_duration
-from stoker.gateway.caller import CALLER
-from stoker.library import Deleted, LocalModel, Removal
+from stoker.gateway.caller import CALLER, require_model
+from stoker.library import Deleted, Library, LocalModel, Removal
 from stoker.library.files import code_of
 from stoker.library.remote import RemoteModel
 from stoker.oci.modelconfig import config_wire
@@ -30,6 +30,15 @@ def visible(request: web.Request, models: Iterable[LocalModel]) -> Iterator[Loca
     """Those that the caller may use."""
     caller = request[CALLER]
     return (model for model in models if caller.may_use(model.names))
+
+
+def find_usable(request: web.Request, library: Library, name: str) -> LocalModel:
+    """The model that a name means to this caller. Raises Forbidden, and what `Library.find` does.
+
+    No name that is short leads to a model which the caller may not use.
+    """
+    require_model(request, library, name)
+    return library.find(name, among=request[CALLER].may_use)
 
 
 def native(model: LocalModel | RemoteModel) -> manage.Model:

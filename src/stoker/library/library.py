@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -91,11 +91,14 @@ class Library:
                 # Strangers may write to the layout too; one odd artifact must not hide the others.
                 logger.warning("not a model id=%s: %s", entry.manifest.digest, error)
 
-    def find(self, text: str) -> LocalModel:
+    def find(
+        self, text: str, *, among: Callable[[Sequence[str]], bool] = lambda _: True
+    ) -> LocalModel:
         """The model that a name, an id or a digest means.
 
         When nothing has that name, the last component of a name is enough, as long as it is
-        unambiguous. Raises InvalidReference, ModelNotFound, AmbiguousName.
+        unambiguous; `among` decides by their names which models can be meant so.
+        Raises InvalidReference, ModelNotFound, AmbiguousName.
         """
         exact = self._exact(text)
         if exact:
@@ -104,7 +107,10 @@ class Library:
         found = {
             model.id: model
             for model in self.models()
-            if any(posixpath.basename(parse_reference(n).repository) == wanted for n in model.names)
+            if among(model.names)
+            and any(
+                posixpath.basename(parse_reference(n).repository) == wanted for n in model.names
+            )
         }
         if len(found) > 1:
             names = ", ".join(sorted(display_name(model.name) for model in found.values()))
