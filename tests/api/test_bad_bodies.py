@@ -70,6 +70,25 @@ def test_row_17_odd_bodies_never_break_the_server(daemon: Daemon, path: str, wha
     assert ask(daemon, "POST", "/v1/chat/completions", GOOD).status == 200
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"text": "json"',
+        b'"text": {"format": "json"}',
+        b'"text": {"format": ["json"]}',
+        b'"tools": "x", "tool_choice": {"type": "function", "name": "x"}',
+        b'"tools": [1], "tool_choice": {"type": "function", "name": "x"}',
+        b'"tools": 7, "tool_choice": {"type": "function", "name": "x"}',
+        b'"previous_response_id": 7',
+    ],
+)
+def test_row_17_what_a_response_is_made_with_has_its_types(daemon: Daemon, more: bytes) -> None:
+    body = b'{"model": "pilot", "input": "hi", "max_output_tokens": 1, ' + more + b"}"
+    answer = ask(daemon, "POST", "/v1/responses", body)
+    assert answer.status == 400, answer.body
+    assert more.partition(b'"')[2].partition(b'"')[0] in answer.body, "it says which"
+
+
 def test_row_17_a_body_that_is_announced_too_large_is_refused_at_once(daemon: Daemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as line:
         line.sendall(

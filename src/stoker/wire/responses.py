@@ -36,6 +36,18 @@ _REFUSED: Final = {
 }
 
 
+class _Text(msgspec.Struct):
+    format: dict[str, Any] | None = None
+
+
+class _Read(msgspec.Struct):
+    """What is looked into here; all else is the engine's to check."""
+
+    previous_response_id: str | None = None
+    text: _Text | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
 class Create:
     """A request for a response, which came `at` (Unix time, seconds).
 
@@ -45,13 +57,16 @@ class Create:
     def __init__(self, body: bytes, at: int) -> None:
         try:
             fields = msgspec.json.decode(body, type=dict[str, Any])
+            read = msgspec.convert(fields, _Read)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UserError(f"invalid request: {error}") from error
         for name, hint in _REFUSED.items():
             if fields.get(name):
                 raise UserError(f"{name} is not supported", hint=hint)
-        if not isinstance(fields.get("previous_response_id"), str | None):
-            raise UserError("previous_response_id must be a string")
+        self.previous = read.previous_response_id or None
+        """The response that this one continues."""
+        self._form: dict[str, Any] = (read.text and read.text.format) or {}
+        self._tools = read.tools or []
         self.fields: dict[str, Any] = fields
         self._at = at
         self.input: list[Item] = _items(fields.get("input"))
@@ -61,16 +76,11 @@ class Create:
         """Whether the answer is to be remembered."""
         return self.fields.get("store") is not False
 
-    @property
-    def previous(self) -> str | None:
-        """The response that this one continues."""
-        return self.fields.get("previous_response_id") or None
-
     def upstream(self, history: tuple[Item, ...]) -> bytes:
         """The body for the engine: the whole conversation, and only what it can read."""
         sent = {name: value for name, value in self.fields.items() if name not in _OURS}
         sent["input"] = [*history, *self.input]
-        form = (self.fields.get("text") or {}).get("format") or {}
+        form = self._form
         if form.get("type") == "json_schema":
             schema = {k: v for k, v in form.items() if k != "type"}
             sent["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -83,8 +93,7 @@ class Create:
         """A tool chosen by name is the only one on offer, and required."""
         choice = self.fields.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type") == "function":
-            tools = self.fields.get("tools") or []
-            sent["tools"] = [tool for tool in tools if tool.get("name") == choice.get("name")]
+            sent["tools"] = [tool for tool in self._tools if tool.get("name") == choice.get("name")]
             sent["tool_choice"] = "required"
 
     def complete(self, response: dict[str, Any]) -> dict[str, Any]:
