@@ -89,6 +89,43 @@ def test_row_17_what_a_response_is_made_with_has_its_types(daemon: Daemon, more:
     assert more.partition(b'"')[2].partition(b'"')[0] in answer.body, "it says which"
 
 
+def _with_a_call(arguments: str) -> dict[str, object]:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    hi = {"role": "user", "content": "hi"}
+    said = {"role": "assistant", "tool_calls": [call]}
+    return {"model": "pilot", "max_tokens": 1, "messages": [hi, said, hi]}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/apply-template", "/api/chat"])
+@pytest.mark.parametrize("deep", [DEEP.decode(), '{"a":' * 60_000 + "1" + "}" * 60_000])
+def test_row_17_depth_hidden_in_a_text_kills_no_engine(
+    daemon: Daemon, path: str, deep: str
+) -> None:
+    """llama.cpp reads a call's arguments once more, by recursion."""
+    answer = ask(daemon, "POST", path, _with_a_call(deep))
+    assert answer.status == 400, answer.body[:300]
+    assert b"arguments" in answer.body
+    long = '{"text": "' + "[" * 40_000 + '"}'
+    assert b"nested" not in ask(daemon, "POST", path, _with_a_call(long)).body
+
+
+def test_row_17_depth_hidden_in_an_item_or_a_grammar_kills_no_engine(daemon: Daemon) -> None:
+    call = {"type": "function_call", "call_id": "1", "name": "f", "arguments": DEEP.decode()}
+    end = {"type": "function_call_output", "call_id": "1", "output": "x"}
+    item = {"role": "user", "content": "hi"}
+    answer = ask(
+        daemon, "POST", "/v1/responses", {"model": "pilot", "input": [item, call, end, item]}
+    )
+    assert answer.status == 400
+    assert b"arguments" in answer.body
+    grammar = "root ::= " + "(" * 100_000 + '"a"' + ")" * 100_000
+    answer = ask(
+        daemon, "POST", "/v1/completions", {"model": "pilot", "prompt": "x", "grammar": grammar}
+    )
+    assert answer.status == 400
+    assert b"grammar" in answer.body
+
+
 def test_row_17_a_body_that_is_announced_too_large_is_refused_at_once(daemon: Daemon) -> None:
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as line:
         line.sendall(

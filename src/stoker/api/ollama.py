@@ -14,6 +14,7 @@ from stoker.gateway import Call, Gateway, Operation, read_body
 from stoker.gateway.answer import error_text
 from stoker.gateway.blame import engine_text
 from stoker.gateway.bounds import check_bounds
+from stoker.gateway.nesting import check_nesting
 from stoker.library import Library
 from stoker.observe.request_id import request_id
 from stoker.scheduler import Scheduler
@@ -131,10 +132,12 @@ def _call(
     preload: bool = False,
 ) -> Call:
     check_bounds(body)
+    encoded = msgspec.json.encode(body)
+    check_nesting(encoded)
     return Call(
         operation,
         asked.wanted,
-        msgspec.json.encode(body),
+        encoded,
         stream=stream,
         preload=preload,
         keep_alive=ollama.keep_alive_of(asked),

@@ -8,6 +8,7 @@ import msgspec
 
 from stoker.base.errors import UserError
 from stoker.gateway.bounds import Bounded, out_of_bounds
+from stoker.gateway.nesting import check_nesting
 from stoker.planner.spec import Mode
 
 
@@ -74,10 +75,11 @@ def decode_call(
 ) -> Call:
     """Read the model's name. Raises UserError with Docker Model Runner's texts.
 
-    Also refused are numbers out of all bounds.
+    Also refused are numbers out of all bounds, and what is nested too deeply.
     """
     try:
         fields = _decoder.decode(body)
+        check_nesting(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError) and (found := out_of_bounds(error)):
             raise found from error

@@ -1,0 +1,54 @@
+"""Depth that a body hides in its texts, for an engine to find.
+
+A body that is nested too deeply fails to decode. But llama.cpp takes two kinds of texts apart by
+recursion: the arguments of a call, which are JSON, and a grammar. Fifty thousand brackets in one of
+them exhaust its stack, and everybody's answers end with it.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any, Final
+
+import msgspec
+
+from stoker.base.errors import UserError
+
+MAX_DEPTH: Final = 1000
+"""As deep as a body itself may be."""
+
+MAX_BRACKETS: Final = 1_000_000
+"""In all such texts of a body: each is looked at, and no context holds that many."""
+
+# In a body, a bracket may also be written as `\u005b`.
+_SIGNS: Final = (b"[", b"{", b"(", b"\\u00")
+_BRACKETS: Final = {"arguments": "[]{}", "grammar": "()"}
+_NO_BRACKET: Final = {name: re.compile(f"[^{re.escape(of)}]+") for name, of in _BRACKETS.items()}
+_TEXT: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STEP: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
+
+
+def check_nesting(body: bytes) -> None:
+    """For a body that is JSON. Raises UserError naming the field."""
+    # Four counts and no more for nearly every body.
+    if sum(map(body.count, _SIGNS)) <= MAX_DEPTH:
+        return
+    left = MAX_BRACKETS
+    for name, text in _texts(msgspec.json.decode(body)):
+        # What stands between quotes in JSON is not taken apart.
+        code = _TEXT.sub("", text) if name == "arguments" else text
+        brackets = _NO_BRACKET[name].sub("", code)
+        left -= len(brackets)
+        if left < 0 or max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH:
+            raise UserError(f"invalid request: {name} must be nested at most {MAX_DEPTH} deep")
+
+
+def _texts(value: Any) -> Iterator[tuple[str, str]]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield from ((n, v) for n, v in one.items() if n in _BRACKETS and isinstance(v, str))
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
