@@ -113,6 +113,13 @@ def test_an_image_for_a_model_that_cannot_see(daemon: Daemon) -> None:
     assert "cannot see images" in answer.json["error"]["message"]
 
 
+def test_a_range_is_for_reading_files(daemon: Daemon) -> None:
+    """RFC 9110, section 14.2: what is no GET has none; llama.cpp answered 416 and nothing else."""
+    ranges = {"Range": "bytes=" + ",".join(f"{n}-{n}" for n in range(500))}
+    body = {"model": "pilot", "prompt": "hi", "max_tokens": 1}
+    assert ask(daemon, "POST", "/v1/completions", body, ranges).status == 200
+
+
 def test_a_prompt_that_is_too_long_is_refused_by_the_engine(daemon: Daemon) -> None:
     body = {"model": "pilot", "messages": [{"role": "user", "content": "word " * 20_000}]}
     answer = ask(daemon, "POST", "/v1/chat/completions", body)

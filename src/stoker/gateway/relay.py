@@ -18,6 +18,8 @@ _NOT_FORWARDED: Final = frozenset(
         "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
         "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Host", "Expect",
         "Authorization", "Cookie", "X-Api-Key", "Origin", "Referer",
+        # Of files that are read by GET; llama.cpp cuts any answer to it.
+        "Range",
         # What goes out is JSON and what comes back is read here.
         "Content-Type", "Content-Encoding", "Accept-Encoding",
         # llama-server goes on generating for a client that left when it sees this one.
