@@ -160,6 +160,29 @@ async def test_it_talks_to_nobody(run_dir: Path) -> None:
     local.unlink()
 
 
+async def test_it_sends_no_letters_either(run_dir: Path) -> None:
+    """A datagram needs no connection: the system's journal takes them from everybody."""
+    box = run_dir / "box.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
+        unix.bind(str(box))
+        unix.setblocking(False)
+        tries = (
+            f"socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', {str(box)!r})",
+            f"socket.socket(socket.AF_UNIX, socket.SOCK_RAW).sendto(b'x', {str(box)!r})",
+            f"socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', {str(box)!r})",
+            f"socket.socketpair()[0].sendto(b'x', {str(box)!r})",
+        )
+        free = await attempts(run_dir, *tries[:1], confinement=None)
+        assert (unix.recv(1), free[tries[0]]) == (b"x", "did")
+        results = await attempts(run_dir, *tries, "socket.socketpair()", confinement=Confinement())
+        with pytest.raises(BlockingIOError):
+            unix.recv(1)
+    box.unlink()
+    assert [results[attempt] for attempt in tries[:3]] == ["EACCES"] * 3, results
+    assert results[tries[3]] in {"EISCONN", "EOPNOTSUPP"}
+    assert results["socket.socketpair()"] == "did"
+
+
 @pytest.mark.skipif(VERSION < 6, reason="signals are limited from Landlock 6 on")
 async def test_it_cannot_touch_other_processes(run_dir: Path) -> None:
     """Not even those of the same user, such as the daemon, whose environment may hold a token."""

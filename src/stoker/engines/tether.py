@@ -70,12 +70,12 @@ _CAPABILITIES_VERSION = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 14 | 1 << 23  # DAC_OVERRIDE, IPC_LOCK, SYS_NICE
 """What root's engines keep. Any more would let them look into other processes' memory."""
 
-# Of each machine: its name for seccomp; the numbers of socket, connect and io_uring_setup.
-_CALLS = {"x86_64": (0xC000003E, 41, 42, 425), "aarch64": (0xC00000B7, 198, 203, 425)}
+# Of each machine: its name for seccomp; the numbers of socket, socketpair, connect, io_uring_setup.
+_CALLS = {"x86_64": (0xC000003E, 41, 53, 42, 425), "aarch64": (0xC00000B7, 198, 199, 203, 425)}
 _AF_UNIX, _AF_INET, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 2, 13, 38, 97
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-_SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 2, 0x8914, 1
+_SOCK_STREAM, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 1, 2, 0x8914, 1
 
 
 def tethered(
@@ -168,7 +168,7 @@ def _confine(limits: list[str]) -> None:
         _checked(kernel.syscall(_RESTRICT_SELF, ruleset, 0))
         os.close(ruleset)
     if offline and os.uname().machine in _CALLS:
-        _cut_off(kernel, *_CALLS[os.uname().machine])
+        _cut_off(kernel, _CALLS[os.uname().machine])
 
 
 def _has_loopbacks(kernel: ctypes.CDLL) -> bool:
@@ -229,15 +229,20 @@ def _allow(kernel: ctypes.CDLL, ruleset: int, rights: int, path: str) -> None:
     os.close(place)
 
 
-def _cut_off(kernel: ctypes.CDLL, machine: int, socket: int, connect: int, uring: int) -> None:
-    """No socket but a local one, and no connection to anybody: an engine only ever accepts."""
-    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06  # BPF's words for it
+def _cut_off(kernel: ctypes.CDLL, numbers: "tuple[int, ...]") -> None:
+    """No socket but a local one, and no connection to anybody: an engine only ever accepts.
+
+    Nor a datagram, which needs no connection. Of a socket's kind the low four bits count.
+    """
+    machine, socket, pair, connect, uring = numbers
+    load, equal, at_least, give, mask = 0x20, 0x15, 0x35, 0x06, 0x54  # BPF's words for it
     allow, refuse = 0x7FFF0000, 0x00050000
     program = (
-        (load, 0, 0, 4), (equal, 0, 9, machine),  # another machine's calls have other numbers
-        (load, 0, 0, 0), (at_least, 7, 0, 0x40000000),  # so have those of x32
-        (equal, 6, 0, connect), (equal, 6, 0, uring), (equal, 0, 3, socket),
+        (load, 0, 0, 4), (equal, 0, 14, machine),  # another machine's calls have other numbers
+        (load, 0, 0, 0), (at_least, 12, 0, 0x40000000),  # so have those of x32
+        (equal, 10, 0, connect), (equal, 10, 0, uring), (equal, 1, 0, socket), (equal, 0, 6, pair),
         (load, 0, 0, 16), (equal, 1, 0, _AF_UNIX), (give, 0, 0, refuse | _EAFNOSUPPORT),
+        (load, 0, 0, 24), (mask, 0, 0, 15), (equal, 0, 1, _SOCK_STREAM),
         (give, 0, 0, allow), (give, 0, 0, refuse | _EACCES), (give, 0, 0, refuse | _ENOSYS),
     )  # fmt: skip
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
