@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stoker.base.errors import InvalidSetting
+from stoker.base.errors import InvalidSetting, StorageError
+from stoker.base.paths import paths_of
 from stoker.client.endpoint import Endpoint, endpoint_of, parse_endpoint
 
 
@@ -62,3 +63,16 @@ def test_a_home_of_its_own_never_means_the_usual_port(short_path: Path) -> None:
     endpoint = endpoint_of({"STOKER_HOME": str(short_path)})
     assert str(endpoint) == f"unix://{short_path}/run/stoker.sock"
     assert not endpoint.answers()
+
+
+def test_a_socket_that_somebody_else_may_have_put_there_is_told_nothing(short_path: Path) -> None:
+    """Sockets of a home that is deep lie in /tmp, below a name that can be guessed."""
+    short_path.chmod(0o1777)
+    env = {"STOKER_HOME": f"/{'x' * 200}", "TMPDIR": str(short_path)}
+    run = paths_of(env).run
+    assert run.parent == short_path
+    run.mkdir(mode=0o700)
+    assert str(endpoint_of(env)) == f"unix://{run}/stoker.sock"
+    run.chmod(0o777)
+    with pytest.raises(StorageError, match="may be somebody else's"):
+        endpoint_of(env)

@@ -51,3 +51,20 @@ def test_the_unix_socket_is_private_and_replaces_a_stale_one(tmp_path: Path) -> 
     with listen_unix(path), socket.socket(socket.AF_UNIX) as client:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         client.connect(str(path))
+
+
+def test_a_directory_that_somebody_else_made_where_all_may_is_not_used(tmp_path: Path) -> None:
+    """As /tmp is, where sockets lie whose own place is too deep for them."""
+    everybodys = tmp_path / "everybodys"
+    everybodys.mkdir()
+    everybodys.chmod(0o1777)
+    mine, open_to_all, link = (everybodys / name for name in ("mine", "open", "link"))
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    listen_unix(mine / "s.sock").close()
+    for squatted in (open_to_all, link):
+        with pytest.raises(StorageError, match="may be somebody else's"):
+            listen_unix(squatted / "s.sock")
+        assert not (squatted / "s.sock").exists()

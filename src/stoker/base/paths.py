@@ -5,10 +5,13 @@
 """
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from stoker.base.errors import StorageError
 
 _APP = "stoker"
 
@@ -87,6 +90,22 @@ class Paths:
     def engine_cache(self) -> Path:
         """What is kept to make engine builds faster: downloads, compiled parts."""
         return self.cache / "engines"
+
+
+def check_own(directory: Path) -> None:
+    """Raises StorageError for what somebody else may have put where everybody may put things.
+
+    Such a place is that of `_short_enough`, whose names can be guessed.
+    """
+    if not directory.parent.stat().st_mode & stat.S_IWOTH:
+        return
+    found = directory.lstat()
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or others:
+        raise StorageError(
+            f"{directory} may be somebody else's: it is no directory that only you can change",
+            hint="remove it, or set STOKER_HOME to a shorter path",
+        )
 
 
 def paths_of(environ: Mapping[str, str] | None = None) -> Paths:

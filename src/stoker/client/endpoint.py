@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from stoker.base.errors import InvalidSetting
-from stoker.base.paths import Paths, paths_of
+from stoker.base.paths import Paths, check_own, paths_of
 from stoker.client.contexts import read_contexts
 
 DEFAULT_PORT: Final = 12434
@@ -87,7 +87,10 @@ class Endpoint:
 
 
 def endpoint_of(environ: Mapping[str, str] | None = None) -> Endpoint:
-    """The endpoint that variables or else the context in use select. Raises InvalidSetting."""
+    """The endpoint that variables or else the context in use select.
+
+    Raises InvalidSetting, and StorageError where this user's socket may be somebody else's.
+    """
     env = os.environ if environ is None else environ
     return replace(_selected(env), key=_key(env))
 
@@ -115,6 +118,8 @@ def _of_context(paths: Paths, *, tls: bool) -> Endpoint | None:
 
 def _own(paths: Paths, env: Mapping[str, str]) -> Endpoint:
     own = paths.socket
+    if own.parent.exists():
+        check_own(own.parent)  # what listens there is told prompts
     # With a home of its own, the daemon of another home on the usual port is not the one meant.
     if own.exists() or env.get("STOKER_HOME"):
         return Endpoint("unix", path=str(own))

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from stoker.base.errors import Locked, StorageError
+from stoker.base.paths import check_own
 
 _BACKLOG: Final = 1024
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -93,24 +94,32 @@ def listen_tcp(host: str, port: int) -> socket.socket:
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """A listening unix socket that only this user can reach.
+    """A listening unix socket that only this user can reach. Raises StorageError.
 
     Called while the daemon lock is held, so whatever lies at `path` is left over.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_own(path.parent)
         path.unlink(missing_ok=True)
-        # The mode is set before anyone can connect: bind creates it, listen opens it.
-        listener.bind(str(path))
-        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        listener.listen(_BACKLOG)
+        return _listening(path)
     except OSError as error:
-        listener.close()
         raise StorageError(
             f"cannot listen on {path}: {error.strerror}",
             hint="check permissions, or set STOKER_HOME",
         ) from error
+
+
+def _listening(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        # The mode is set before anyone can connect: bind creates it, listen opens it.
+        listener.bind(str(path))
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 
