@@ -1,5 +1,6 @@
 """Mistakes on the command line, and help for them."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from stoker.base.errors import DaemonError, StokerError
 from stoker.cli.errors import EXIT_CODES, UsageError, exit_code, refusal, report
+from stoker.cli.output import put_json
 from stoker.cli.parser import Options, Parser
 from stoker.cli.table import INSTEAD, commands, find
 from tests.cli.conftest import Stoker
@@ -233,6 +235,16 @@ def test_an_error_of_the_system_names_the_file(capsys: pytest.CaptureFixture[str
 def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     report(StokerError("a\x1b[2Jb\u202ec", hint="é"))
     assert capsys.readouterr().err == "error: a\\x1b[2Jb\\u202ec\nhint: é\n"
+
+
+def test_json_for_people_controls_no_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+    """U+009B begins a sequence like ESC [ does; a file may call its author anything."""
+    said = {"author": "a\u009b2Jb\u202ec\x7f\u2028é", "path": "x\ty\nz"}
+    put_json(said)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == said
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert "é" in shown
 
 
 def test_exit_codes() -> None:

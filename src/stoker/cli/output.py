@@ -32,8 +32,16 @@ def put(text: str) -> None:
 
 
 def put_json(value: Any, *, indent: int = 4) -> None:
-    """JSON for programs and people: indented, nothing escaped that need not be."""
-    put(msgspec.json.format(msgspec.json.encode(value), indent=indent).decode() + "\n")
+    """JSON for programs and people: indented, nothing escaped that need not be.
+
+    JSON itself leaves in what controls a terminal beyond ASCII, and what turns the order of text.
+    """
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    if not text.replace("\n", "").isprintable():
+        import json  # noqa: PLC0415  # rare, and 2 ms of start-up
+
+        text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    put(text + "\n")
 
 
 def age(created: int) -> str:
