@@ -49,6 +49,21 @@ def test_list_inspect_show_tag_and_rm(daemon: Daemon) -> None:
     assert daemon.cli("run", "pilot", "hello").returncode == 0
 
 
+@pytest.mark.parametrize("command", [("rm",), ("push",), ("configure", "--context-size", "64")])
+@pytest.mark.parametrize("name", ["me/kept:v2", "localhost:1/me/kept:v1", "kept"])
+def test_what_changes_a_model_takes_no_other_for_it(
+    daemon: Daemon, name: str, command: tuple[str, ...]
+) -> None:
+    """A name that is nearly right is enough to look at a model, and for nothing else."""
+    daemon.cli("tag", "pilot", "me/kept:v1")
+    assert daemon.cli("inspect", name).returncode == 0
+    done = daemon.cli(*command, name)
+    assert done.returncode == 1
+    assert "hint: " in done.stderr
+    assert "me/kept:v1" in daemon.cli("list").stdout
+    assert "configure" not in daemon.cli("configure", "show", "me/kept:v1").stdout
+
+
 def test_ps_unload_status_and_version(daemon: Daemon) -> None:
     daemon.cli("run", "pilot", "hello")
     assert "pilot" in daemon.cli("ps").stdout

@@ -90,7 +90,7 @@ class EngineRoutes:
     async def configure(self, request: web.Request) -> web.StreamResponse:
         """Replace the settings of a model in one mode; an idle runner is stopped to use them."""
         asked = await read_json(request, manage.Configure)
-        model = self._library.find(asked.model)
+        model = self._library.named(asked.model)
         engine = self._engine(request.match_info.get("engine"), model.config.format)
         flags = asked.runtime_flags or _split(asked.raw_runtime_flags)
         config = manage.Configuration(

@@ -103,7 +103,7 @@ class ModelRoutes:
         asked = await read_json(request, manage.PushModel)
         name = request.match_info["name"]
         target = parse_reference(name).tagged
-        model = self._library.find(name).descriptor
+        model = self._library.named(name).descriptor
         bearer = asked.bearer_token or None
         return await stream_progress(request, self._pusher.push(model, target, bearer=bearer))
 

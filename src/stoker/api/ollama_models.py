@@ -118,7 +118,7 @@ class OllamaModelRoutes:
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Unload it where idle, and remove the name."""
         name = await _name(request)
-        model = self._library.find(name)
+        model = self._library.named(name)
         running = self._scheduler.status()
         mine = frozenset(one.key for one in running if one.key.model == model.id)
         self._scheduler.unload(mine, "it was removed")

@@ -94,7 +94,7 @@ class Library:
     def find(
         self, text: str, *, among: Callable[[Sequence[str]], bool] = lambda _: True
     ) -> LocalModel:
-        """The model that a name, an id or a digest means.
+        """The model that a name, an id or a digest means, for those who only look at it.
 
         When nothing has that name, the last component of a name is enough, as long as it is
         unambiguous; `among` decides by their names which models can be meant so.
@@ -118,6 +118,16 @@ class Library:
         if not found:
             raise self._not_found(text)
         return next(iter(found.values()))
+
+    def named(self, text: str) -> LocalModel:
+        """The model that has this very name, id or digest: what changes one takes no other for it.
+
+        Raises InvalidReference, ModelNotFound, AmbiguousName.
+        """
+        model = self._exact(text)
+        if model is None:
+            raise self._not_found(text)
+        return model
 
     def names_of(self, text: str) -> tuple[str, ...]:
         """All canonical names of the model that `text` means, or the one it would have.
@@ -154,9 +164,7 @@ class Library:
         return spec if spec and spec.trusted == self._trusts(spec.id) else None
 
     async def _find_out(self, name: str) -> ModelSpec:
-        model = self._exact(name)
-        if model is None:
-            raise self._not_found(name)
+        model = self.named(name)
         spec = self._resolved.get(model.id)
         if spec is None or not spec.weights.exists() or spec.trusted != model.trusted:
             spec = await asyncio.to_thread(lay_out, self._store, model)
@@ -177,8 +185,8 @@ class Library:
 
         Raises ModelNotFound, Conflict.
         """
-        model = self.find(text)
-        named = self._as_name(text, model)
+        model = self.named(text)
+        named = self._as_name(text)
         if named and len(model.names) > 1 and not force:
             self._store.untag(named)
             return [Untagged(named)]
@@ -204,11 +212,11 @@ class Library:
         self._parsed.clear()
         self._resolved.clear()
 
-    def _as_name(self, text: str, model: LocalModel) -> str | None:
+    def _as_name(self, text: str) -> str | None:
         """The tag that was meant, or None when the model was named by id or digest."""
         name = parse_name(text, default_registry=self._default_registry)
         if isinstance(name, Reference) and name.digest is None:
-            return str(name) if str(name) in model.names else model.names[0]
+            return str(name)
         return None
 
     def _exact(self, text: str) -> LocalModel | None:
