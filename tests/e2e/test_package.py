@@ -208,7 +208,10 @@ def test_import_verify_prune(empty: Daemon, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "nothing copied" in done.stdout
     identifier = json.loads(empty.cli("inspect", "tiny-chat").stdout)["id"]
-    assert "are whole" in empty.cli("verify").stdout
+    other = ("package", "--from", "tiny-chat", "--context-size", "64", "me/other")
+    assert empty.cli(*other).returncode == 0
+    assert empty.cli("verify").stdout.startswith("2 model(s) are whole")
+    assert empty.cli("verify", "me/other").stdout.startswith("1 model(s) are whole")
     with path.open("r+b") as file:  # root, and whoever makes it writable again, can
         file.seek(-1, os.SEEK_END)
         file.write(b"?")

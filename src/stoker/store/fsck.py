@@ -73,13 +73,14 @@ class Check:
     ) -> Report:
         """Blocks: a moment, or with `deep` 0.6 s per GB. Raises StorageError, Locked.
 
-        `only` limits what is hashed with `deep`; `hashed` is told of bytes as they are read.
+        `only`, a model and its blobs, is all that is looked at and counted; a repair still takes
+        every model off the list that misses something. `hashed` is told of bytes as they are read.
         """
         self._count = hashed
         listed, broken = self._listed()
-        suspects = self._suspects(listed, deep=deep)
         if only is not None:
-            suspects = ((digest, path) for digest, path in suspects if digest in only)
+            listed = tuple(entry for entry in listed if entry.digest in only)
+        suspects = self._suspects(listed, deep=deep, only=only)
         bad = [found for digest, path in suspects if (found := self._examine(digest, path))]
         if repair:
             with self._lock.held():
@@ -88,7 +89,7 @@ class Check:
             problems = [*broken, *(found.problem for found in bad)]
             gone = {found.digest for found in bad}
             problems += (problem for entry in listed if (problem := self._entry(entry, gone)))
-        count = sum(1 for _ in blob_files(self._layout))
+        count = sum(only is None or digest in only for digest, _ in blob_files(self._layout))
         models = len({entry.digest for entry in listed})
         return Report(tuple(problems), models, count, self._hashed)
 
@@ -99,11 +100,13 @@ class Check:
             return (), [Problem("index.json", error.message)]
 
     def _suspects(
-        self, listed: tuple[Descriptor, ...], *, deep: bool
+        self, listed: tuple[Descriptor, ...], *, deep: bool, only: Container[Digest] | None
     ) -> Iterator[tuple[Digest, Path]]:
         """What to hash: everything, or only what a manifest says has another size."""
         if deep:
-            yield from blob_files(self._layout)
+            for digest, path in blob_files(self._layout):
+                if only is None or digest in only:
+                    yield digest, path
             return
         doubtful = dict.fromkeys(
             wanted.digest
