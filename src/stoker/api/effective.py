@@ -59,7 +59,7 @@ class EffectiveRoutes:
     async def effective(self, request: web.Request, query: EffectiveQuery) -> web.StreamResponse:
         """Of a loaded model what it was started with, else what it would be started with."""
         del request
-        model = await self._library.resolve(self._library.find(query.model).name)
+        model = await self._library.resolve_like(query.model)
         mode = query.mode
         engine = self._engine(query.backend, model)
         configured = self._planner.settings(engine.name, model, mode)

@@ -169,13 +169,9 @@ class PlanRoutes:
 
     async def _here(self, name: str) -> ModelSpec | None:
         """The local model of that name; None when a pull would bring it."""
+        look_up = self._library.resolve if "/" in name else self._library.resolve_like
         try:
-            return await self._library.resolve(name)
-        except ModelNotFound:
-            if "/" in name:
-                return None
-        try:
-            return await self._library.resolve(self._library.find(name).name)
+            return await look_up(name)
         except ModelNotFound:
             return None
 

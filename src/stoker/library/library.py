@@ -152,6 +152,13 @@ class Library:
             spec = asked[name] = await self._find_out(name)
         return spec
 
+    async def resolve_like(self, text: str) -> ModelSpec:
+        """`resolve`, or of a name that nothing has what `find` takes it for. Raises as they do."""
+        try:
+            return await self.resolve(text)
+        except ModelNotFound:
+            return await self.resolve(self.find(text).name)
+
     def resolved(self, name: str) -> ModelSpec | None:
         """What `resolve` answered, if that is what the name still means and may still be run so.
 
