@@ -26,6 +26,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def put_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table; on a terminal, where padding past the edge would show as empty lines, bare."""
+    text = table(header, rows)
+    if sys.stdout.isatty():
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    put(text)
+
+
 def put(text: str) -> None:
     """Write to stdout as it is."""
     sys.stdout.write(text)

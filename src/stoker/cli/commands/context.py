@@ -14,7 +14,7 @@ from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, say
-from stoker.cli.output import put, put_json, table
+from stoker.cli.output import put, put_json, put_table
 from stoker.cli.session import Session
 from stoker.client.contexts import DEFAULT, Context, Contexts, Tls, read_contexts
 from stoker.client.endpoint import VARIABLES, parse_endpoint
@@ -129,7 +129,7 @@ def _list(names: list[str], options: Options) -> None:
         [name, context.host, context.description, _mark(contexts, name)]
         for name, context in sorted(contexts.contexts.items())
     ]
-    put(table(HEADER, rows))
+    put_table(HEADER, rows)
     _warn()
 
 

@@ -6,7 +6,7 @@ from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
 from stoker.cli.names import shown
-from stoker.cli.output import put, put_json, short_id, table
+from stoker.cli.output import put, put_json, put_table, short_id
 from stoker.cli.session import Session
 from stoker.wire.manage import Model
 
@@ -35,11 +35,12 @@ def run(options: Options, session: Session) -> int:
     rows = [["Models", decimal_size(usage.models_disk_usage)]]
     if usage.default_backend_disk_usage:
         rows.append(["Inference engine", decimal_size(usage.default_backend_disk_usage)])
-    put(table(HEADER, rows))
+    put_table(HEADER, rows)
     if models:
         # What models share is counted for each of them here, and once above.
         largest = sorted(models, key=lambda model: model.size or 0, reverse=True)
-        put("\n" + table(MODELS, [_row(model) for model in largest]))
+        put("\n")
+        put_table(MODELS, [_row(model) for model in largest])
     return 0
 
 

@@ -13,7 +13,7 @@ from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, say
 from stoker.cli.local import require_local
-from stoker.cli.output import age, put, put_json, table
+from stoker.cli.output import age, put, put_json, put_table
 from stoker.cli.session import Session
 from stoker.observe.audit import AuditLog, Change
 
@@ -99,4 +99,4 @@ def _list(keys: KeyFile, options: Options) -> None:
         (key.name, ", ".join(key.models) or "all", str(key.concurrency or "any"), age(key.created))
         for key in found
     ]
-    put(table(HEADER, rows))
+    put_table(HEADER, rows)

@@ -12,7 +12,7 @@ from stoker.cli.addresses import bridge_address, for_containers, for_programs, r
 from stoker.cli.apps import APPS, NO_KEY, App, Launch, Target
 from stoker.cli.errors import OK, UsageError, say
 from stoker.cli.names import shown
-from stoker.cli.output import put, table
+from stoker.cli.output import put, put_table
 from stoker.cli.session import Session
 from stoker.client.client import Client
 
@@ -53,7 +53,7 @@ def candidates(words: list[str]) -> list[str]:
 
 def run(options: Options, session: Session) -> int:
     if not options.words:
-        put(table(HEADER, [[name, app.summary, _state(app)] for name, app in APPS.items()]))
+        put_table(HEADER, [[name, app.summary, _state(app)] for name, app in APPS.items()])
         return OK
     name = options.words[0]
     app = APPS.get(name)

@@ -7,7 +7,7 @@ from typing import Final
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, printable, say
 from stoker.cli.names import shown
-from stoker.cli.output import age, put, put_json, short_id, table
+from stoker.cli.output import age, put, put_json, put_table, short_id
 from stoker.cli.session import Session
 from stoker.client.client import Client
 from stoker.client.endpoint import parse_endpoint
@@ -56,7 +56,7 @@ def run(options: Options, session: Session) -> int:
     elif options.quiet:
         put("".join(f"{short_id(model.id)}\n" for model in models))
     else:
-        put(table(HEADER, rows(models, fits)))
+        put_table(HEADER, rows(models, fits))
         for model in models:
             if model.code:
                 say(printable(_about_code(model)))
@@ -82,7 +82,7 @@ def _elsewhere(options: Options) -> int:
         put_json(listing)
     else:
         ordered = sorted(listing.data, key=lambda model: model.id.lower())
-        put(table(HEADER_ELSEWHERE, [[model.id, age(model.created)] for model in ordered]))
+        put_table(HEADER_ELSEWHERE, [[model.id, age(model.created)] for model in ordered])
     return 0
 
 

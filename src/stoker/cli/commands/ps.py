@@ -8,7 +8,7 @@ from stoker.base.units import binary_size, human_duration, parse_duration
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
 from stoker.cli.names import shown
-from stoker.cli.output import put, put_json, short_id, table
+from stoker.cli.output import put_json, put_table, short_id
 from stoker.cli.session import Session
 from stoker.wire.manage import NEVER_USED, Runner
 
@@ -38,7 +38,7 @@ def run(options: Options, session: Session) -> int:
     if options.memory:
         header = (*HEADER, "MEMORY", "GPU MEMORY", "PLACED", "PID", "BUILD")
         rows = [[*row, *_taken(r)] for row, r in zip(rows, runners, strict=True)]
-    put(table(header, rows))
+    put_table(header, rows)
     return 0
 
 

@@ -6,7 +6,7 @@ from stoker.base.units import binary_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
 from stoker.cli.names import shown
-from stoker.cli.output import put, put_json, table
+from stoker.cli.output import put_json, put_table
 from stoker.cli.session import Session
 from stoker.cli.transfer import hub_token
 from stoker.wire.plan import Choice
@@ -34,7 +34,7 @@ def run(options: Options, session: Session) -> int:
         return 0
     head = "QUANTIZATION" if name else "MODEL NAME"
     header = (head, "SIZE", "NEEDS", "FITS", "MAX CONTEXT", "TOKENS/S", "")
-    put(table(header, [_row(choice, models=not name) for choice in choices]))
+    put_table(header, [_row(choice, models=not name) for choice in choices])
     return 0
 
 

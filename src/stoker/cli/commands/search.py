@@ -6,7 +6,7 @@ from typing import Final
 from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing, printable, say
-from stoker.cli.output import put, put_json, table
+from stoker.cli.output import put, put_json, put_table
 from stoker.cli.session import Session
 from stoker.wire.search import DEFAULT_LIMIT, HUGGING_FACE, FoundModel, sources_of
 
@@ -38,7 +38,7 @@ def run(options: Options, session: Session) -> int:
     if options.json:
         put_json(answer.models)
     elif answer.models:
-        put(table(HEADER, [_row(model) for model in answer.models]))
+        put_table(HEADER, [_row(model) for model in answer.models])
     else:
         matching = f" matching {json.dumps(term, ensure_ascii=False)}" if term else ""
         put(f"No models found{matching}\n")

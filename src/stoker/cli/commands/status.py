@@ -9,7 +9,7 @@ from stoker.base.errors import DaemonError, Unreachable
 from stoker.cli import parser as cli
 from stoker.cli.addresses import for_containers, for_programs
 from stoker.cli.errors import FAILED, OK, say
-from stoker.cli.output import age, put, table
+from stoker.cli.output import age, put, put_table
 from stoker.cli.session import Session
 from stoker.client.client import Client
 from stoker.client.endpoint import Endpoint, endpoint_of
@@ -46,7 +46,8 @@ def run(options: Options, session: Session) -> int:
         return FAILED
     put("Docker Model Runner is running\n\nStatus:\n" + lines(backends))
     if builds:
-        put("\n" + table(HEADER, rows(builds)))
+        put("\n")
+        put_table(HEADER, rows(builds))
     return OK
 
 

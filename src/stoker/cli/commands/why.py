@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from stoker.cli import parser as cli
 from stoker.cli.errors import doing
 from stoker.cli.names import shown
-from stoker.cli.output import put, put_json, table
+from stoker.cli.output import put, put_json, put_table
 from stoker.cli.session import Session
 from stoker.wire.plan import Happening
 
@@ -25,7 +25,7 @@ def run(options: Options, session: Session) -> int:
     if options.json:
         put_json(entries)
     elif entries:
-        put(table(("TIME", "MODEL", "WHAT", "WHY"), [_row(entry) for entry in entries]))
+        put_table(("TIME", "MODEL", "WHAT", "WHY"), [_row(entry) for entry in entries])
     else:
         put("Nothing was decided since the service was started.\n")
     return 0
