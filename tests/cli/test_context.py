@@ -117,6 +117,11 @@ def test_a_broken_file_is_named_and_nothing_lost(stoker: Stoker, tmp_path: Path)
     assert file.read_text() == '{"contexts": ['
 
 
+def test_a_home_that_is_no_directory_has_no_contexts(stoker: Stoker, tmp_path: Path) -> None:
+    (tmp_path / "stoker").write_text("")
+    assert stoker("context", "show").out == "default\n"
+
+
 def test_a_name_that_is_gone(stoker: Stoker, tmp_path: Path) -> None:
     file = tmp_path / "stoker/contexts.json"
     file.parent.mkdir()

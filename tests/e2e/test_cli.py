@@ -33,6 +33,19 @@ def test_piped_text_follows_the_prompt(daemon: Daemon) -> None:
     assert json.loads(done.stdout)
 
 
+def test_bytes_that_are_no_text_and_letters_that_the_terminal_lacks(daemon: Daemon) -> None:
+    piped = b"caf\xe9: what is Stoker?"
+    done = subprocess.run(
+        [*STOKER, "run", "pilot"], env=daemon.env, input=piped, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    poor = run_cli({**daemon.env, "PYTHONIOENCODING": "ascii"}, "plan", "pilot")
+    assert (poor.returncode, poor.stderr) == (0, "")
+    assert "? weights" in poor.stdout
+    wrong = daemon.cli("inspect", "caf\udce9")
+    assert wrong.stderr == "error: 'caf\\udce9' is not UTF-8\n"
+
+
 def test_list_inspect_show_tag_and_rm(daemon: Daemon) -> None:
     listed = daemon.cli("list")
     assert lines(listed.stdout)[0].startswith("MODEL NAME")

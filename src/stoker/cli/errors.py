@@ -69,6 +69,8 @@ def report(error: BaseException) -> None:
     elif isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         message, hint = f"{error.strerror or error}{where}", None
+    elif isinstance(error, UnicodeEncodeError):  # of bytes in an argument, kept as surrogates
+        message, hint = f"{error.object[max(error.start - 20, 0) : error.end]!a} is not UTF-8", None
     else:
         message = f"this is a bug in Stoker: {type(error).__name__}: {error}"
         hint = "the traceback is shown with --debug"

@@ -4,6 +4,7 @@
 """
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ def main() -> int:
 
 def run(argv: Sequence[str], program: str) -> int:
     """Run one command line to its exit code. The only place that catches everything."""
+    _forgive_encodings()
     debug = "--debug" in argv[: argv.index("--")] if "--" in argv else "--debug" in argv
     try:
         code = _dispatch([*argv], program)
@@ -41,6 +43,16 @@ def run(argv: Sequence[str], program: str) -> int:
         report(error)
         code = exit_code(error)
     return code
+
+
+def _forgive_encodings() -> None:
+    """Letters that a locale lacks, and bytes that are none of its letters, become marks.
+
+    An answer, or a `git diff` in a pipe, has some sooner or later.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _dispatch(argv: list[str], program: str) -> int:

@@ -113,7 +113,10 @@ def _prepare(log: Path) -> int:
             log.replace(log.with_suffix(".log.1"))
             size = 0
     except OSError as error:
-        raise StorageError(f"cannot write {log}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot write {log}: {error.strerror}",
+            hint="STOKER_HOME names another directory for everything that is kept",
+        ) from error
     return size
 
 

@@ -51,7 +51,7 @@ def read_contexts(path: Path) -> Contexts:
     """The file, or what holds without one. Raises InvalidSetting."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Contexts)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Contexts()
     except (OSError, msgspec.MsgspecError) as error:
         raise InvalidSetting(
