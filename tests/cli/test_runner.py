@@ -55,9 +55,13 @@ def test_what_it_was_told_holds_until_told_otherwise(stoker_process: Run, home: 
     assert status["endpoint"] == f"http://127.0.0.1:{port}/v1/"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = str(listener.getsockname()[1])
-        assert stoker_process("restart-runner", "--port", taken).returncode == 1
+        refused = stoker_process("restart-runner", "--port", taken)
+    nowhere = stoker_process("restart-runner", "--host", "192.0.2.1")
+    for done, why in ((refused, "already in use"), (nowhere, "assign requested address")):
+        assert (done.returncode, done.stdout) == (1, "")  # the one that runs goes on
+        assert f"{why}\nhint: --host" in done.stderr
     again = stoker_process("start-runner")
-    assert again.stdout == f"Running at http://127.0.0.1:{port}\n", again.stderr
+    assert again.stdout == f"Already running at http://127.0.0.1:{port}\n", again.stderr
     assert stoker_process("stop-runner").returncode == 0
     paths_of({"STOKER_HOME": str(home)}).runner.write_text("[]")
     damaged = stoker_process("start-runner")

@@ -110,7 +110,7 @@ def test_a_file_that_is_no_archive(daemon: Daemon, tmp_path: Path) -> None:
     file = tmp_path / "llama.zip"
     file.write_bytes(b"PK\x03\x04 and so on")
     done = install(daemon, "--from", str(file), "--digest", digest(file))
-    assert "llama.zip cannot be unpacked" in done.stderr
+    assert "failed: llama.zip cannot be unpacked: it is no tar archive\n" in done.stderr
 
 
 @pytest.mark.parametrize(

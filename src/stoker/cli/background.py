@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import psutil
 
 from stoker.base.certificate import server_context
-from stoker.base.config import VARIABLES, load_config
+from stoker.base.config import VARIABLES, Config, load_config
 from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
 from stoker.base.remembered import KEYS, read_remembered, remembering
@@ -59,7 +60,7 @@ def start(told: Mapping[str, object]) -> None:
 def restart(told: Mapping[str, object]) -> None:
     """Stop it and start it. Raises as `start` does; for what it is told, before it is stopped."""
     own_endpoint()
-    _check(told)
+    _check_address(_check(told))
     stop()
     start(told)
 
@@ -122,12 +123,30 @@ def unregister() -> bool:
     return True
 
 
-def _check(told: Mapping[str, object]) -> None:
-    """Raises InvalidSetting for what the daemon would not start with."""
+def _check(told: Mapping[str, object]) -> Config:
+    """What it would start with. Raises InvalidSetting for what it would not start with."""
     paths = paths_of()
     config = load_config(paths.config, os.environ, told, remembered=paths.runner)
     if config.tls_cert:
         server_context(Path(config.tls_cert), Path(config.tls_key or config.tls_cert))
+    return config
+
+
+def _check_address(config: Config) -> None:
+    """Raises InvalidSetting for what could not be listened on when the daemon that runs is gone."""
+    found = running(paths_of())
+    ours = found and found.address and parse_endpoint(found.address, origin="default").port
+    port = 0 if config.port == ours else config.port
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, port))
+        except OSError as error:
+            raise InvalidSetting(
+                f"cannot listen on {config.host}:{config.port}: {error.strerror}",
+                hint="--host is an address of this machine, or 0.0.0.0 for all of them",
+            ) from error
 
 
 def _begin(told: Mapping[str, object], begin: Callable[[], Endpoint]) -> None:

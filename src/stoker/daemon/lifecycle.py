@@ -85,7 +85,8 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise Locked(
                 f"port {port} on {host} is in use by another program",
-                hint=f"choose another one: stoker serve --port {port + 1 if port < 65535 else 0}",
+                hint=f"choose another one: --port {port + 1 if port < 65535 else 0}; "
+                "start-runner remembers it",
             ) from error
         raise StorageError(
             f"cannot listen on {host}:{port}: {error.strerror}", hint="try --host 127.0.0.1"

@@ -198,7 +198,7 @@ def _failed(recipe: Recipe, step: Step, code: int, lines: tuple[str, ...]) -> St
             hint="unload models (stoker unload --all), then install again",
         )
     return EngineError(
-        f"{step.title} failed: {why or f'exit code {code}'}",
+        f"{step.title} failed: {why.removeprefix('error: ') or f'exit code {code}'}",
         engine=recipe.engine,
         log_tail=lines,
         hint="the whole output is in the service's log with LOG_LEVEL=debug",
