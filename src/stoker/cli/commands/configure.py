@@ -87,7 +87,7 @@ def arguments(parser: cli.Parser) -> None:
     flag(
         "--trust-remote-code",
         value="DIGEST",
-        help="let the Python code of the model with this digest run; none: not any more",
+        help="let this model's Python run; none: no more",
     )
     parser.switch("--json", help="with show: print what the API says")
     parser.epilog = (
