@@ -11,6 +11,7 @@ from stoker.cli.commands import list as listing
 from stoker.cli.output import age, short_id, table
 from stoker.wire.manage import Model, Runner
 from stoker.wire.runners import EngineBuild
+from tests.cli.terminal import terminal
 from tests.components.stub_daemon import ID, SMOLLM2
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -36,6 +37,13 @@ def test_the_list() -> None:
         "hf.co/bartowski/model:Q4_K_S                                            354bf30d0aa3  "
         "About a minute ago                      \n"
     )
+
+
+def test_on_a_terminal_a_line_ends_where_its_text_ends() -> None:
+    with terminal("context", "ls") as screen:
+        assert screen.end() == 0
+    header, row, end = screen.seen.split("\r\n")
+    assert (header[-7:], row[-1], end) == ("CURRENT", "*", "")
 
 
 def test_other_tables() -> None:

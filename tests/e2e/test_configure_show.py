@@ -43,6 +43,7 @@ def test_what_nobody_chose(fresh: Daemon) -> None:
     assert values["keep-alive"] == (300.0, "default")
     assert values["parallel"] == (4, "default")
     text = fresh.cli("configure", "show", "pilot").stdout
+    assert text.startswith("pilot on llama.cpp")
     assert "not loaded" in text
     assert "256.00MiB" in text
 
