@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -138,19 +140,36 @@ def test_metal_takes_a_share_of_the_host() -> None:
     assert apple.find(GIB, GIB, system="linux").devices == ()
 
 
+@contextmanager
+def engine_of(run_dir: Path) -> Iterator[None]:
+    """A process that holds 64 MiB, as engines of that directory are known."""
+    program = "import time; kept = bytearray(b'x' * (64 << 20)); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", program, f"{run_dir}/engine.sock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout
+            child.stdout.read(1)
+            yield
+        finally:
+            child.kill()
+
+
 def test_room_is_what_is_free_and_what_our_engines_hold(tmp_path: Path) -> None:
     now = 0.0
     room = Room(tmp_path, available=lambda: 8 * GIB, clock=lambda: now)
     alone = room()
     assert alone < 8 * GIB
-    program = "import time; kept = bytearray(b'x' * (64 << 20)); print(flush=True); time.sleep(60)"
-    engine = [sys.executable, "-c", program, f"{tmp_path}/engine.sock"]
-    with subprocess.Popen(engine, stdout=subprocess.PIPE) as child:
-        try:
-            assert child.stdout
-            child.stdout.read(1)
-            assert room() == alone  # not looked again so soon
-            now = 1.0
-            assert 64 << 20 <= room() - alone < 128 << 20
-        finally:
-            child.kill()
+    with engine_of(tmp_path):
+        assert room() == alone  # not looked again so soon
+        now = 1.0
+        assert 64 << 20 <= room() - alone < 128 << 20
+
+
+def test_an_engine_that_has_just_ended_hides_no_other(tmp_path: Path) -> None:
+    alone = Room(tmp_path, available=lambda: 8 * GIB)()
+    # Waited for only at the end: a zombie has neither words nor memory.
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+            pass
+        with engine_of(tmp_path):
+            assert Room(tmp_path, available=lambda: 8 * GIB)() - alone >= 64 << 20

@@ -59,14 +59,15 @@ class Room:
 
     def _taken(self) -> int:
         """Private bytes of our engines: pages of mapped files count as available already."""
-        taken = 0
+        return sum(map(self._taken_by, psutil.Process().children()))
+
+    def _taken_by(self, child: psutil.Process) -> int:
         try:
-            for child in psutil.Process().children():
-                if any(self._run_dir in word for word in child.cmdline()):
-                    taken += sum(map(_private, (child, *child.children(recursive=True))))
+            if not any(self._run_dir in word for word in child.cmdline()):
+                return 0
+            return sum(map(_private, (child, *child.children(recursive=True))))
         except psutil.Error:
-            pass  # one ended while we looked: it holds nothing any more
-        return taken
+            return 0  # it ended while we looked: it holds nothing any more
 
 
 def _private(process: psutil.Process) -> int:
