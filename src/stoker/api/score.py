@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import msgspec
 from aiohttp import web
 
 from stoker.api.inference import PREFIXES, preload
 from stoker.api.scope import Scope, open_to
-from stoker.base.errors import UserError
 from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
-from stoker.wire.score import Score, rerank_body, score_answer
+from stoker.wire.score import rerank_body, score_answer
 
 
 class ScoreRoutes:
@@ -31,11 +29,7 @@ class ScoreRoutes:
         body = await read_body(request)
         engine = request.match_info.get("engine")
         call = decode_call(body, Operation.RERANK, engine, preload=preload(request))
-        try:
-            asked = msgspec.json.decode(body, type=Score)
-        except msgspec.MsgspecError as error:
-            raise UserError(f"invalid request: {error}") from error
-        call = replace(call, body=rerank_body(asked), stream=False)
+        call = replace(call, body=rerank_body(body), stream=False)
         return await self._gateway.serve(request, call, _Scores(call.model))
 
 

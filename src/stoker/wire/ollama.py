@@ -4,7 +4,6 @@ Only what no engine speaks is translated. Fields that are not listed have no mea
 """
 
 import base64
-import binascii
 from typing import Any, Final
 
 import msgspec
@@ -220,7 +219,7 @@ def _picture(image: str) -> str:
         return image
     try:
         head = base64.b64decode(image[:16])
-    except binascii.Error as error:
+    except ValueError as error:  # which binascii.Error is too
         raise UserError("invalid request: an image is not base64") from error
     kind = next((kind for mark, kind in _KINDS.items() if head.startswith(mark)), "jpeg")
     return f"data:image/{kind};base64,{image}"

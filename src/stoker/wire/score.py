@@ -7,7 +7,7 @@ import msgspec
 from stoker.base.errors import UserError
 
 
-class Score(msgspec.Struct):
+class _Score(msgspec.Struct):
     """How well each of some texts answers one."""
 
     model: str = ""
@@ -18,11 +18,15 @@ class Score(msgspec.Struct):
 _ONE: Final = "text_1 must be one text; ask once for each"
 
 
-def rerank_body(score: Score) -> bytes:
+def rerank_body(body: bytes) -> bytes:
     """The body for the engine. Raises UserError."""
+    try:
+        score = msgspec.json.decode(body, type=_Score)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"invalid request: {error}") from error
     queries = [score.text_1] if isinstance(score.text_1, str) else score.text_1
     documents = [score.text_2] if isinstance(score.text_2, str) else score.text_2
-    if not any(queries) or not documents:
+    if not any(queries) or not any(documents):
         raise UserError("invalid request: text_1 and text_2 are required")
     if len(queries) != 1:
         raise UserError("invalid request: text_1 is a list", hint=_ONE)
