@@ -100,6 +100,22 @@ def test_save_and_load(empty: Daemon, model: Path, tmp_path: Path) -> None:
     empty.cli("rm", "--force", before["id"])
 
 
+def test_one_name_for_a_file_of_two_models(empty: Daemon, model: Path, tmp_path: Path) -> None:
+    names, file = ("me/two:7", "me/two:8"), str(tmp_path / "two.tar")
+    for name in names:
+        size = name[-1]
+        assert empty.cli("package", "--gguf", str(model), "--context-size", size, name).stdout
+    assert empty.cli("save", *names, "-o", file).returncode == 0
+    for name in names:
+        empty.cli("rm", name)
+    loaded = empty.cli("load", "-i", file, "me/one")
+    assert loaded.returncode == 1
+    assert "has 2 models" in loaded.stderr
+    assert "nothing of it was listed" not in loaded.stderr
+    for name in names:  # as it says, they are here under their own
+        assert empty.cli("rm", name).returncode == 0
+
+
 def test_export_load_repackage_purge(empty: Daemon, model: Path) -> None:
     assert empty.cli("package", "--gguf", str(model), "me/c").returncode == 0
     with urllib.request.urlopen(f"{empty.url}/models/me/c/export") as answer:

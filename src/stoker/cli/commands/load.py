@@ -44,8 +44,8 @@ def run(options: Options, session: Session) -> int:
             return _load_elsewhere(session, file, moved, reference)
         store = Store.open(root)
         models = asyncio.run(load(store, _pieces(file), read=moved.add))
-        if reference:
-            models = (_named(store, models, reference),)
+    if reference:
+        models = (_named(store, models, reference),)
     for model in models:
         for name in model.names:
             put(f"Loaded {shown(name)}: {short_id(model.manifest.digest)}\n")
@@ -60,7 +60,8 @@ def _named(store: Store, models: tuple[Loaded, ...], reference: Reference) -> Lo
     if len(models) != 1:
         raise UserError(
             f"the file has {len(models)} models, NAME can be but one of them;"
-            " they were loaded under their own names"
+            " they were loaded under their own names",
+            hint="leave NAME out; tag gives each of them one more",
         )
     store.tag(str(reference.tagged), models[0].manifest)
     return Loaded(models[0].manifest, (*models[0].names, str(reference.tagged)))
