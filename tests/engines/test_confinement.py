@@ -1,7 +1,10 @@
 """A real program under the real launcher tries what an engine must not do, and what it must."""
 
 import os
+import platform
+import resource
 import socket
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.skipif(not VERSION, reason="this kernel has no Landlock
 
 # Carries out each argument, Python as it is, and says what came of it.
 INTRUDER = """
-import errno, os, signal, socket, sys
+import ctypes, errno, os, resource, signal, socket, sys
 def connect(family, kind, address):
     with socket.socket(family, kind) as one:
         one.connect(address)
@@ -181,6 +184,53 @@ async def test_it_sends_no_letters_either(run_dir: Path) -> None:
     assert [results[attempt] for attempt in tries[:3]] == ["EACCES"] * 3, results
     assert results[tries[3]] in {"EISCONN", "EOPNOTSUPP"}
     assert results["socket.socketpair()"] == "did"
+
+
+async def test_it_changes_nothing_about_files_that_it_cannot_open(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    """Landlock leaves mode, owner, times and attributes of a file to whoever owns it."""
+    secret = tmp_path / "secret"
+    secret.write_text("of somebody else")
+    secret.chmod(0o600)
+    here = repr(str(secret))
+    tries = (
+        f"os.chmod({here}, 0o666)",
+        f"os.chown({here}, {os.getuid()}, {os.getgid()})",
+        f"os.lchown({here}, {os.getuid()}, {os.getgid()})",
+        f"os.utime({here}, (1, 1))",
+        f"os.setxattr({here}, 'user.x', b'y')",
+        f"os.setxattr({here}, 'user.x', b'y', follow_symlinks=False)",
+    )
+    results = await attempts(run_dir, *tries, confinement=Confinement())
+    assert set(results.values()) == {"EACCES"}, results
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+async def test_it_sets_limits_for_itself_alone(run_dir: Path) -> None:
+    """A limit of no processor time kills as a signal does."""
+    me = os.getpid()
+    cores = (0, 0)
+    tries = (
+        f"resource.prlimit({me}, resource.RLIMIT_CORE, {cores})",
+        f"resource.prlimit(0, resource.RLIMIT_CORE, {cores})",
+        f"resource.setrlimit(resource.RLIMIT_CORE, {cores})",
+    )
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    results = await attempts(run_dir, *tries, confinement=Confinement())
+    assert list(results.values()) == ["EACCES", "did", "did"], results
+    assert resource.getrlimit(resource.RLIMIT_CORE) == before
+
+
+async def test_it_has_none_of_the_users_keys_in_the_kernel(run_dir: Path) -> None:
+    """Tickets and passphrases of others lie there; possession is inherited."""
+    add_key = {"x86_64": 248, "aarch64": 217}[platform.machine()]
+    attempt = (
+        f"ctypes.CDLL(None, use_errno=True).syscall({add_key}, b'user', b'mine', b'x', 1, -3)"
+        " >= 0 or (_ for _ in ()).throw(OSError(ctypes.get_errno(), ''))"
+    )
+    results = await attempts(run_dir, attempt, confinement=Confinement())
+    assert results == {attempt: "EACCES"}
 
 
 @pytest.mark.skipif(VERSION < 6, reason="signals are limited from Landlock 6 on")

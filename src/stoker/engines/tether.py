@@ -12,7 +12,8 @@ then kills what is left of the group.
 
 The limits are Landlock's (https://docs.kernel.org/userspace-api/landlock.html): files by their
 place, TCP, signals to and abstract sockets of processes outside. For engines that need no network a
-seccomp filter also closes what Landlock has no words for: UDP, and connecting to anything at all.
+seccomp filter also closes what Landlock has no words for: UDP, connecting to anything at all, and
+what needs no file to be opened, such as changing its mode.
 One whose processes talk to each other gets a network of its own, which has a loopback and no way
 out (https://man7.org/linux/man-pages/man7/network_namespaces.7.html).
 It imports nothing of Stoker, and of Python only what the interpreter has loaded already: it is on
@@ -70,8 +71,19 @@ _CAPABILITIES_VERSION = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 14 | 1 << 23  # DAC_OVERRIDE, IPC_LOCK, SYS_NICE
 """What root's engines keep. Any more would let them look into other processes' memory."""
 
-# Of each machine: its name for seccomp; the numbers of socket, socketpair, connect, io_uring_setup.
-_CALLS = {"x86_64": (0xC000003E, 41, 53, 42, 425), "aarch64": (0xC00000B7, 198, 199, 203, 425)}
+# Of each machine: its name for seccomp; the numbers of socket, socketpair and prlimit64; of all
+# that is closed: connect, what changes a file's mode, owner, times and attributes by its name, and
+# the kernel's keys.
+_CALLS = {
+    "x86_64": (0xC000003E, 41, 53, 302, (
+        42, 90, 92, 94, 260, 268, 452, 132, 235, 261, 280, 188, 189, 197, 198, 463, 466, 469,
+        248, 249, 250,
+    )),
+    "aarch64": (0xC00000B7, 198, 199, 261, (
+        203, 53, 54, 452, 88, 5, 6, 14, 15, 463, 466, 469, 217, 218, 219,
+    )),
+}  # fmt: skip
+_IO_URING_SETUP, _X32 = 425, 0x40000000
 _AF_UNIX, _AF_INET, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 2, 13, 38, 97
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
@@ -229,25 +241,50 @@ def _allow(kernel: ctypes.CDLL, ruleset: int, rights: int, path: str) -> None:
     os.close(place)
 
 
-def _cut_off(kernel: ctypes.CDLL, numbers: "tuple[int, ...]") -> None:
-    """No socket but a local one, and no connection to anybody: an engine only ever accepts.
+def _cut_off(kernel: ctypes.CDLL, calls: "tuple[int, int, int, int, tuple[int, ...]]") -> None:
+    """What Landlock leaves open.
 
-    Nor a datagram, which needs no connection. Of a socket's kind the low four bits count.
+    No socket but a local one, and no connection to anybody: an engine only ever accepts. No
+    datagram either, which needs no connection; of a socket's kind the low four bits count. Nothing
+    about a file that it cannot open, no limits for others, no keys of the user's.
     """
-    machine, socket, pair, connect, uring = numbers
+    machine, socket, pair, prlimit, closed = calls
     load, equal, at_least, give, mask = 0x20, 0x15, 0x35, 0x06, 0x54  # BPF's words for it
-    allow, refuse = 0x7FFF0000, 0x00050000
-    program = (
-        (load, 0, 0, 4), (equal, 0, 14, machine),  # another machine's calls have other numbers
-        (load, 0, 0, 0), (at_least, 12, 0, 0x40000000),  # so have those of x32
-        (equal, 10, 0, connect), (equal, 10, 0, uring), (equal, 1, 0, socket), (equal, 0, 6, pair),
-        (load, 0, 0, 16), (equal, 1, 0, _AF_UNIX), (give, 0, 0, refuse | _EAFNOSUPPORT),
-        (load, 0, 0, 24), (mask, 0, 0, 15), (equal, 0, 1, _SOCK_STREAM),
-        (give, 0, 0, allow), (give, 0, 0, refuse | _EACCES), (give, 0, 0, refuse | _ENOSYS),
-    )  # fmt: skip
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(code))
+    refuse = 0x00050000
+    code = _assembled([
+        (load, "", "", 4), (equal, "", "absent", machine),  # other machines' calls, and those of
+        (load, "", "", 0), (at_least, "absent", "", _X32),  # x32, have other numbers
+        (equal, "absent", "", _IO_URING_SETUP), *((equal, "refused", "", one) for one in closed),
+        (equal, "limits", "", prlimit), (equal, "socket", "", socket), (equal, "", "allowed", pair),
+        "socket", (load, "", "", 16), (equal, "local", "", _AF_UNIX),
+        (give, "", "", refuse | _EAFNOSUPPORT),
+        "local", (load, "", "", 24), (mask, "", "", 15),
+        (equal, "allowed", "refused", _SOCK_STREAM),
+        "limits", (load, "", "", 16), (equal, "allowed", "refused", 0),  # of this very process
+        "allowed", (give, "", "", 0x7FFF0000),
+        "refused", (give, "", "", refuse | _EACCES),
+        "absent", (give, "", "", refuse | _ENOSYS),
+    ])  # fmt: skip
+    program = ctypes.create_string_buffer(code)
+    filter_ = struct.pack("@HP", len(code) // 8, ctypes.addressof(program))
     _checked(kernel.prctl(_PR_SET_SECCOMP, 2, filter_, 0, 0))
+
+
+def _assembled(program: "list[str | tuple[int, str, str, int]]") -> bytes:
+    """BPF of lines and marks: where a line goes on if it is true, and if not; empty: behind it."""
+    marks: dict[str, int] = {}
+    lines: list[tuple[int, str, str, int]] = []
+    for one in program:
+        if isinstance(one, str):
+            marks[one] = len(lines)
+        else:
+            lines.append(one)
+    return b"".join(
+        struct.pack(
+            "=HBBI", code, *(marks[to] - at - 1 if to else 0 for to in (true, false)), value
+        )
+        for at, (code, true, false, value) in enumerate(lines)
+    )
 
 
 def _say(level: str, text: str) -> None:
