@@ -10,8 +10,9 @@ from stoker.formats.gguf import GgufHeader, Tensor
 from stoker.formats.gguffacts import facts_of_gguf
 from stoker.formats.ggufkeys import Keys
 from stoker.formats.ggufvalues import Array, ValueType
-from stoker.formats.layers import layer_facts, sliding_layers, window_of
+from stoker.formats.layers import layer_facts
 from stoker.formats.quant import TENSOR_TYPES
+from stoker.formats.windows import sliding_layers, window_of
 
 
 def array(*items: int | bool) -> Array:

@@ -20,9 +20,9 @@ from stoker.formats.layers import (
     latent_facts,
     layer_facts,
     recurrent_facts,
-    window_of,
 )
 from stoker.formats.quant import quantization_name
+from stoker.formats.windows import window_of
 
 # Four digits at most: the number becomes the key of a record.
 _LAYER: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
