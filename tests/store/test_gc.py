@@ -1,6 +1,9 @@
 import asyncio
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,37 @@ def _age_everything(directory: Path) -> None:
     then = time.time() - 8 * 24 * 3600
     for path in directory.iterdir():
         os.utime(path, (then, then))
+
+
+def come_and_go(path: Path, over: threading.Event) -> None:
+    while not over.is_set():
+        path.touch()
+        path.unlink()
+
+
+def arrive(store: Store, over: threading.Event) -> None:
+    async def one_by_one() -> None:
+        for number in count():
+            if over.is_set():
+                return
+            data = b"%d" % number
+            await store.blobs.ingest_bytes(Descriptor.of(data, KIND), data)
+
+    asyncio.run(one_by_one())
+
+
+@pytest.mark.parametrize("place", ["tmp", "views", "ingest"])
+def test_what_is_written_meanwhile_is_in_nobodys_way(store: Store, root: Path, place: str) -> None:
+    """Whoever writes or lays out does so without the store's lock."""
+    over = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        if place == "ingest":
+            other = pool.submit(arrive, Store.open(root), over)
+        else:
+            other = pool.submit(come_and_go, root / ".stoker" / place / "building-x", over)
+        try:
+            for _ in range(500):
+                store.purge()
+        finally:
+            over.set()
+        other.result()

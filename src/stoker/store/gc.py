@@ -141,7 +141,7 @@ def _sweep_partials(layout: Layout, kept: frozenset[Digest], now: float, age: fl
         if path.name.endswith(JOURNAL):
             if not path.with_name(path.name.removesuffix(JOURNAL)).exists():
                 path.unlink(missing_ok=True)
-        elif path.name not in names and now - path.lstat().st_mtime >= age:
+        elif path.name not in names and _untouched(path, now) >= age:
             freed += abandon(path)
     return freed
 
@@ -149,7 +149,7 @@ def _sweep_partials(layout: Layout, kept: frozenset[Digest], now: float, age: fl
 def _sweep_views(layout: Layout, live: frozenset[Digest], now: float) -> None:
     names = {split_digest(digest)[1] for digest in live}
     for path in layout.views.iterdir():
-        old = now - path.lstat().st_mtime >= _LITTER_AGE
+        old = _untouched(path, now) >= _LITTER_AGE
         wanted = path.name.removesuffix(WITH_CODE) in names
         if not wanted and (old or not path.name.startswith(BUILDING)):
             discard(layout, path)
@@ -157,8 +157,16 @@ def _sweep_views(layout: Layout, live: frozenset[Digest], now: float) -> None:
 
 def _sweep_litter(layout: Layout, now: float) -> None:
     for path in layout.scratch.iterdir():
-        if now - path.lstat().st_mtime >= _LITTER_AGE:
+        if _untouched(path, now) >= _LITTER_AGE:
             path.unlink(missing_ok=True)
+
+
+def _untouched(path: Path, now: float) -> float:
+    """Seconds since it was changed; 0 for what its owner has taken away, who needs no lock for it."""
+    try:
+        return now - path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def discard(layout: Layout, path: Path) -> None:

@@ -195,7 +195,10 @@ def claim(layout: Layout, descriptor: Descriptor) -> Partial | Refusal:
 
 def abandon(path: Path) -> int:
     """Delete a partial that nobody is writing; answers how many bytes that freed."""
-    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return 0  # its content is whole by now
     try:
         if not try_flock(file) or not is_current(file, path):
             return 0
