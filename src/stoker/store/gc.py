@@ -162,7 +162,7 @@ def _sweep_litter(layout: Layout, now: float) -> None:
 
 
 def _untouched(path: Path, now: float) -> float:
-    """Seconds since it was changed; 0 for what its owner has taken away, who needs no lock for it."""
+    """Seconds since it was changed; 0 for what its owner has taken away: that needs no lock."""
     try:
         return now - path.lstat().st_mtime
     except FileNotFoundError:
