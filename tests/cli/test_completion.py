@@ -36,6 +36,8 @@ def offered(stoker: Stoker, *words: str) -> list[str]:
         (["rm", "smollm2", ""], ["smollm2", ":4"]),
         (["unload", ""], ["smollm2", ":4"]),
         (["configure", ""], ["show", "smollm2", ":4"]),
+        (["configure", "show", ""], ["smollm2", ":4"]),
+        (["configure", "show", "smollm2", ""], [":4"]),
         (["configure", "smollm2", "--", ""], [":0"]),
         (["configure", "--kv-type", "q8"], ["q8_0", ":4"]),
         (["configure", "--gpu", ""], ["required", "preferred", "never", ":4"]),

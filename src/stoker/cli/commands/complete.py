@@ -4,7 +4,7 @@ One per line, with a tab and a description where there is one; then `:4` for "no
 `:0` where the shell's own completion of them fits.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -95,8 +95,11 @@ def _of_word(
     command: Command, module: ModuleType, words: list[str], program: str
 ) -> list[str] | None:
     """What the usage says may stand after these words, and what the command itself knows."""
-    known: list[str] = module.candidates(words) if hasattr(module, "candidates") else []
+    candidates: Callable[[list[str]], list[str]] = getattr(module, "candidates", lambda _: [])
+    known = candidates(words)
     tokens = [token.strip("[]") for token in command.usage.partition(" | ")[0].split()]
+    if tokens[:1] == ["MODEL"] and words and words[0] in candidates([]):
+        words = words[1:]  # `configure show MODEL`
     if len(words) >= len(tokens) and not (tokens and tokens[-1].endswith("...")):
         return known
     token = tokens[min(len(words), len(tokens) - 1)].removesuffix("...")
