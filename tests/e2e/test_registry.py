@@ -1,11 +1,13 @@
 """Models travel: the real daemon, the real registry, the real command line."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import CTRL_C, terminal
 from tests.components.artifacts import put_model
 from tests.components.daemon import Daemon
 from tests.components.http import ask
@@ -62,6 +64,16 @@ def test_a_damaged_model_does_not_keep_another_from_being_pushed(
     pushed = daemon.cli("push", mine)
     assert pushed.returncode == 0, pushed.stderr
     assert daemon.cli("rm", "--force", other).returncode == 0
+
+
+def test_who_leaves_a_pull_hears_that_it_goes_on(daemon: Daemon) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        name = f"localhost:{silent.getsockname()[1]}/me/slow"
+        with terminal("pull", name, environ=daemon.env) as screen:
+            screen.expect("waiting for the registry")
+            screen.type(CTRL_C)
+            screen.expect("The service goes on with it")
+            assert screen.end() == 130
 
 
 def test_a_model_that_is_not_there(daemon: Daemon, registry: RunningRegistry) -> None:

@@ -63,6 +63,8 @@ def report(error: BaseException) -> None:
     if isinstance(error, (KeyboardInterrupt, BrokenPipeError)):
         if isinstance(error, KeyboardInterrupt) and sys.stderr.isatty():
             say("")  # the shell's prompt does not belong behind the terminal's ^C
+        for note in getattr(error, "__notes__", ()):
+            say(note)
         return
     if isinstance(error, StokerError):
         message, hint = error.message, error.hint

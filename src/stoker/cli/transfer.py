@@ -16,6 +16,7 @@ from stoker.base.errors import (
 )
 from stoker.cli import progress
 from stoker.cli.errors import printable, refusal, say
+from stoker.cli.spinner import Spinner
 from stoker.client.client import Client
 from stoker.wire.manage import Progress
 
@@ -25,6 +26,10 @@ _GATEWAY_TROUBLE: Final = frozenset({502, 503, 504})
 # A proxy says nothing; our daemon says what failed. What cannot pass (a name that nobody knows, a
 # certificate that nobody signed) is not tried again.
 _PASSING: Final = frozenset({"", Busy.code, Draining.code, Broken.code})
+_GOES_ON: Final = (
+    "The service goes on with it. The same command shows it again; `stoker stop-runner` ends it,\n"
+    "and keeps what has arrived."
+)
 
 
 def pull(client: Client, model: str) -> str:
@@ -78,22 +83,32 @@ class _Begun:
         self.yes = False
 
     def watch(self, records: Iterable[Progress]) -> Iterator[Progress]:
-        for record in records:
-            self.yes = True
-            yield record
+        with Spinner("waiting for the registry") as waiting:
+            for record in records:
+                waiting.stop()
+                self.yes = True
+                yield record
 
 
 def _persist(attempt: Callable[[], Iterable[Progress]], verb: str) -> str:
     begun = _Begun()
     for tries, wait in enumerate(WAITS, start=1):
         try:
-            return progress.show(begun.watch(attempt()))
+            return _follow(begun.watch(attempt()))
         except RemoteError as error:
             if not _worth_retrying(error, begun.yes):
                 raise
             say(f"{error.message}\nRetrying {verb} (attempt {tries}/{len(WAITS)}) in {wait}s...")
         time.sleep(wait)
-    return progress.show(attempt())
+    return _follow(begun.watch(attempt()))
+
+
+def _follow(records: Iterable[Progress]) -> str:
+    try:
+        return progress.show(records)
+    except KeyboardInterrupt as stop:
+        stop.add_note(_GOES_ON)
+        raise
 
 
 def _worth_retrying(error: RemoteError, begun: bool) -> bool:  # noqa: FBT001
