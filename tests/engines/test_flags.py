@@ -137,6 +137,8 @@ def test_what_reaches_files_and_networks_is_refused(flag: str) -> None:
         (("--temp", "1", "2"), "takes no value, or one less"),
         (("-ts", "a,b"), "numbers with commas"),
         (("--no-mmap", "x"), "takes no value"),
+        (("-c", "1" * 5000), "wants a number"),
+        (("-c", "\N{ARABIC-INDIC DIGIT THREE}"), "wants a number"),
         (("-np=",), "wants a number"),
         (("--cache-type-k",), "wants a value"),
     ],
@@ -144,6 +146,13 @@ def test_what_reaches_files_and_networks_is_refused(flag: str) -> None:
 def test_values_are_of_the_type_that_the_help_says(flags: tuple[str, ...], said: str) -> None:
     with pytest.raises(InvalidSetting, match=re.escape(said)):
         checked(*flags)
+
+
+@pytest.mark.parametrize("flag", ["--temp", "-ts"])
+def test_endless_values_are_refused_at_once(flag: str) -> None:
+    """A pattern that tries all ways to cut the digits would be at it for hours."""
+    with pytest.raises(InvalidSetting, match="wants"):
+        checked(flag, "1" * 1_000_000 + "x")
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))

@@ -111,6 +111,14 @@ def test_an_impossible_context_size() -> None:
         LlamaCpp({}).check_settings(RunSettings(context_size=-2))
 
 
+@pytest.mark.parametrize("flags", [("-c", "1e5"), ("--parallel=2.0",), ("-ngl", ".5")])
+def test_counts_are_whole(flags: tuple[str, ...]) -> None:
+    """llama.cpp stops at the first character that is no digit: it would run with another number."""
+    with pytest.raises(InvalidSetting, match="wants a whole number"):
+        LlamaCpp({}).check_settings(RunSettings(runtime_flags=flags))
+    LlamaCpp({}).check_settings(RunSettings(runtime_flags=("-ngl", "all", "-c", "4096")))
+
+
 def test_modes() -> None:
     assert "--embeddings" not in arguments_of()
     embedding = arguments_of(mode=Mode.EMBEDDING)

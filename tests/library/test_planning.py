@@ -64,7 +64,9 @@ def test_flags_of_the_user_reach_the_estimate() -> None:
     assert (chosen.context, chosen.slots, chosen.unified) == (512, 2, False)
     assert (chosen.keys, chosen.values, chosen.prompt_cache) == ("q8_0", "q4_0", 8 * MIB)
     assert options("-np", "3", "-kvu").unified
-    assert not options("-fa", "off").flash_attention
+    for off in ("off", "false", "disabled", "0"):
+        assert not options("-fa", off).flash_attention
+    assert options("--reranking").embeddings
     assert options("-c", "0").context is None
     assert options().context == CONTEXT
     assert options(context=-1).context is None

@@ -13,10 +13,13 @@ from typing import Final
 from stoker.base.errors import InvalidSetting
 from stoker.engines.flag_table import Flag, Kind
 
-_NUMBER: Final = re.compile(r"-?\d*\.?\d+(?:[eE][-+]?\d+)?")
-_NEGATIVE: Final = re.compile(rf"(?=-){_NUMBER.pattern}")
+# One way to read each text, and bounds: these come from strangers, of any length.
+_NUMBER: Final = re.compile(
+    r"-?(?:\d{1,40}(?:\.\d{1,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII
+)
+_NEGATIVE: Final = re.compile(rf"(?=-){_NUMBER.pattern}", re.ASCII)
 """A value that starts like a flag, such as -1; no engine has a flag of that shape."""
-_NUMBERS: Final = re.compile(rf"{_NUMBER.pattern}(?:,{_NUMBER.pattern})*")
+_NUMBERS: Final = re.compile(rf"{_NUMBER.pattern}(?:,{_NUMBER.pattern})*", re.ASCII)
 _AMOUNT: Final = re.compile(r"\d{1,18}[KMGT]?|\d{1,18}(?:\.\d{1,9})?[kmgt]")
 _ON_OFF: Final = frozenset({"on", "off", "true", "false", "enabled", "disabled", "1", "0"})
 """What llama.cpp takes where its help says on or off."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from stoker.base.errors import InvalidSetting
-from stoker.engines.flags import engine_flags
+from stoker.engines.flags import TABLE, engine_flags
 from stoker.engines.llamacpp_program import NAME
 from stoker.planner.fit import GpuPolicy
 from stoker.planner.options import Options
@@ -66,7 +66,9 @@ _SWITCHES: Final = {
     "-no-kvu": ("unified", False), "--no-kv-unified": ("unified", False),
     "--swa-full": ("full_window", True),
     "--embedding": ("embeddings", True), "--embeddings": ("embeddings", True),
+    "--rerank": ("embeddings", True), "--reranking": ("embeddings", True),
 }  # fmt: skip
+_OFF: Final = frozenset({"off", "false", "disabled", "0"})
 
 
 def context_of(model: ModelSpec, settings: RunSettings) -> int:
@@ -81,6 +83,12 @@ def context_of(model: ModelSpec, settings: RunSettings) -> int:
 def check_sizes(settings: RunSettings) -> None:
     """Refuse what no model can have. Raises InvalidSetting."""
     flags = engine_flags(settings.runtime_flags, engine=NAME)
+    for flag, value in pairwise([*flags, ""]):
+        if (flag in _NUMBERS or flag in _LAYERS) and not _is_whole(flag, value):
+            raise InvalidSetting(
+                f'runtime flag "{flag}" wants a whole number, not "{value}"',
+                hint="written out: llama.cpp reads 1e5 as 1",
+            )
     for slots in _numbers(flags, "slots"):
         if slots > MAX_SLOTS:
             raise InvalidSetting(
@@ -177,7 +185,7 @@ def _changes(flags: Sequence[str]) -> dict[str, object]:
         elif flag in ("-cmoe", "--cpu-moe"):
             changes["host_experts"] = _ALL
         elif flag in ("-fa", "--flash-attn"):
-            changes["flash_attention"] = value not in ("off", "0", "false")
+            changes["flash_attention"] = value not in _OFF
         elif flag in _NUMBERS and _is_number(value):
             changes |= _number(_NUMBERS[flag], int(value))
     if "slots" in changes:
@@ -199,6 +207,10 @@ def _numbers(flags: Sequence[str], field: str) -> Iterator[int]:
     for flag, value in pairwise([*flags, ""]):
         if _NUMBERS.get(flag) == field and _is_number(value):
             yield int(value)
+
+
+def _is_whole(flag: str, value: str) -> bool:
+    return _is_number(value) or value in TABLE[flag].words
 
 
 def _is_number(text: str) -> bool:
