@@ -183,6 +183,20 @@ def test_code_in_a_config_is_warned_about() -> None:
     assert facts.quantization == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("config", "heads"),
+    [
+        ({"num_attention_heads": 71, "num_kv_heads": 71, "multi_query": True}, 1),
+        ({"num_kv_heads": 8, "multi_query": True, "new_decoder_architecture": True}, 8),
+        ({"num_attention_heads": 32, "multi_query_group_num": 2}, 2),
+        ({"n_head": 12}, 12),
+    ],
+)
+def test_heads_of_config(config: dict[str, Any], heads: int) -> None:
+    """Falcon 7B, Falcon 40B, ChatGLM, GPT-2."""
+    assert parse_hfconfig(json.dumps(config).encode()).kv_heads == heads
+
+
 def test_latent_attention_of_config() -> None:
     shape = {"kv_lora_rank": 512, "qk_rope_head_dim": 64, "num_hidden_layers": 1}
     facts = facts_of_safetensors([parse(build({}))], parse_hfconfig(json.dumps(shape).encode()))

@@ -136,6 +136,10 @@ async def test_flags_of_users_are_counted(model: ModelSpec) -> None:
     eight = RunSettings(runtime_flags=("--kv-cache-dtype", "fp8"))
     half = (await ways(model, machine(), eight))[0]
     assert base - half.cost.memory == 2 * 8192 * PER_TOKEN
+    wide = RunSettings(runtime_flags=("--dtype", "float32"))
+    assert (await ways(model, machine(), wide))[0].cost.memory == base + 4 * 8192 * PER_TOKEN
+    narrow = RunSettings(runtime_flags=("--kv-cache-dtype", "fp8", "--dtype", "float32"))
+    assert (await ways(model, machine(), narrow))[0].cost.memory == half.cost.memory
     long = RunSettings(runtime_flags=("--max-model-len", "16K"))
     assert (await ways(model, machine(), long))[0].cost.memory == base + 4 * 8192 * PER_TOKEN
 
@@ -177,10 +181,23 @@ async def test_a_model_that_lacks_what_its_index_names_is_refused(model: ModelSp
 
 
 async def test_an_encoder_keeps_no_keys_and_values(model: ModelSpec) -> None:
-    encoder = shaped(model.weights, {**SHAPE, "architectures": ["BertModel"]})
-    best = (await ways(encoder, machine(80 * GIB)))[0]
-    assert best.settings.cache_bytes is None
-    assert best.cost.devices["CUDA0"] < 2.1 * GIB
+    shape = {**SHAPE, "architectures": ["BertModel"]}
+    del shape["num_key_value_heads"]
+    gemma = {**SHAPE, "architectures": ["Gemma3TextModel"], "use_bidirectional_attention": True}
+    for config in (shape, gemma):
+        encoder = shaped(model.weights, config)
+        best = (await ways(encoder, machine(80 * GIB)))[0]
+        assert best.settings.cache_bytes is None
+        assert best.cost.devices["CUDA0"] < 2.1 * GIB
+
+
+@pytest.mark.parametrize("architecture", ["MistralModel", "Qwen2ForSequenceClassification"])
+async def test_a_decoder_keeps_them_whatever_it_is_used_for(
+    model: ModelSpec, architecture: str
+) -> None:
+    embedder = shaped(model.weights, {**SHAPE, "architectures": [architecture]})
+    best = (await ways(embedder, machine(80 * GIB)))[0]
+    assert best.settings.cache_bytes == 4 * 131_072 * PER_TOKEN
 
 
 async def test_hosts_that_are_too_small_say_what_would_fit(model: ModelSpec) -> None:

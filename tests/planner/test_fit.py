@@ -11,7 +11,7 @@ from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, shares
 from stoker.planner.options import Options
 from stoker.planner.room import usable, usable_host
 from stoker.planner.spec import Offload
-from stoker.planner.vllm import cache_per_token, plan_vllm
+from stoker.planner.vllm import OVERHEAD, cache_per_token, conversations, plan_vllm
 from tests.planner.test_estimate import llama_8b
 
 GIB = 1024**3
@@ -188,6 +188,27 @@ def test_vllm_takes_the_share_it_needs() -> None:
     assert plan.total <= plan.utilization * 80 * GIB
     assert plan.utilization < 0.6
     assert plan_vllm(facts, gpu(80), context=32_768, requests=4, gpus=2).total < plan.total
+
+
+def test_vllm_keeps_a_whole_head_on_each_gpu() -> None:
+    """Eight heads are dealt out; a single one, and what latent attention keeps, is on every GPU."""
+    grouped = llama_8b()
+    latent = replace(grouped, layers=(LayerFacts(kv_heads=1, key_length=576, value_length=0),) * 61)
+    assert cache_per_token(grouped, gpus=4) == cache_per_token(grouped) // 4
+    assert cache_per_token(latent, gpus=8) == cache_per_token(latent) == 61 * 576 * 2
+    assert cache_per_token(grouped, gpus=16) == cache_per_token(grouped) // 8
+    plan = plan_vllm(replace(latent, weights_size=GIB), gpu(80), context=4096, gpus=8)
+    assert conversations(latent, 4096, plan.cache, gpus=8) == 1
+
+
+def test_vllm_asks_for_no_more_than_is_free() -> None:
+    """Its share of the whole GPU is rounded up, and must still be there when it starts."""
+    facts = replace(llama_8b(), weights_size=1)
+    card = gpu(20, total=24)
+    plan = plan_vllm(facts, card, context=4096, cache=usable(card) - OVERHEAD - 1)
+    assert plan.utilization * card.total < card.free
+    with pytest.raises(DoesNotFit):
+        plan_vllm(facts, card, context=4096, cache=card.free - OVERHEAD - 1)
 
 
 def test_vllm_says_which_context_would_fit() -> None:

@@ -26,6 +26,7 @@ _SPLITS: Final = {
     "-pp": "pipeline", "--pipeline-parallel-size": "pipeline",
     "-dp": "copies", "--data-parallel-size": "copies",
 }  # fmt: skip
+_WIDE: Final = ("float32", "float")
 _AMOUNT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)([kKmMgGtT]?)")
 _POWERS: Final = ("", "k", "m", "g", "t")
 
@@ -77,13 +78,16 @@ def wishes_of(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> Wishe
         context = None
     utilization, cache, element = settings.gpu_memory_utilization, None, 2
     counts = {"tensor": 1, "pipeline": 1, "copies": 1}
-    for flag, value in pairwise([*given_flags(settings), ""]):
+    given = given_flags(settings)
+    for flag, value in pairwise([*given, ""]):
         if flag == _CONTEXT:
             context = _amount(value)
         elif flag == _UTILIZATION:
             utilization = _share(value)
         elif flag == _CACHE:
             cache = _amount(value)
+        elif flag == "--dtype" and value in _WIDE and "--kv-cache-dtype" not in given:
+            element = 4
         elif flag == "--kv-cache-dtype" and value.startswith("fp8"):
             element = 1
         elif flag in _SPLITS:

@@ -50,6 +50,8 @@ class HfConfig:
     rope_dims: int = 0
     """Elements kept beside the compressed ones (MLA)."""
     tied_embeddings: bool = False
+    encoder: bool = False
+    """Sees all tokens at once, as far as the file tells."""
     quantization_method: str = ""
     has_code: bool = False
     """Asks for Python code of the repository to be run (`auto_map`)."""
@@ -75,7 +77,7 @@ def parse_hfconfig(data: bytes) -> HfConfig:
         dtype=_word(both.get("dtype")) or _word(both.get("torch_dtype")),
         layers=_first(both, "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
         heads=heads,
-        kv_heads=_first(both, "num_key_value_heads", "n_head_kv", "num_kv_heads") or heads,
+        kv_heads=_kv_heads(both) or heads,
         head_dim=_first(both, "head_dim") or (embedding // heads if heads else 0),
         embedding_length=embedding,
         feed_forward=_first(both, "intermediate_size", "n_inner", "ffn_dim"),
@@ -88,6 +90,7 @@ def parse_hfconfig(data: bytes) -> HfConfig:
         latent_rank=_first(both, "kv_lora_rank"),
         rope_dims=_first(both, "qk_rope_head_dim"),
         tied_embeddings=both.get("tie_word_embeddings") is True,
+        encoder=_is_encoder(both),
         quantization_method=_word(quantized.get("quant_method"))
         if isinstance(quantized, dict)
         else "",
@@ -102,6 +105,21 @@ def _first(config: Mapping[str, Any], *keys: str) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_NUMBER:
             return value
     return 0
+
+
+def _kv_heads(config: Mapping[str, Any]) -> int:
+    # Falcon's number is another one then; ChatGLM calls heads groups.
+    if config.get("multi_query") is True and not config.get("new_decoder_architecture"):
+        return 1
+    return _first(
+        config, "num_key_value_heads", "n_head_kv", "num_kv_heads", "multi_query_group_num"
+    )
+
+
+def _is_encoder(config: Mapping[str, Any]) -> bool:
+    """Only decoders have heads that share keys and values, but for those made to look both ways."""
+    both_ways = config.get("is_causal") is False or config.get("use_bidirectional_attention")
+    return bool(both_ways) or not _kv_heads(config)
 
 
 def _sliding_window(config: Mapping[str, Any]) -> int:

@@ -63,7 +63,7 @@ def facts_of_safetensors(
         experts=shape.experts,
         experts_used=shape.experts_used,
         pooling=Pooling.NONE if _kind(first) is Kind.GENERATION else Pooling.MEAN,
-        causal=_kind(first) is Kind.GENERATION,
+        causal=_kind(first) is Kind.GENERATION or not shape.encoder,
         has_chat_template=has_chat_template,
         metadata=_metadata(metadata, len(tensors)),
         warnings=(CODE_WARNING,) if shape.has_code else (),

@@ -15,6 +15,7 @@ from stoker.base.units import binary_size
 from stoker.formats.facts import LayerFacts, ModelFacts
 from stoker.planner.devices import Device
 from stoker.planner.fit import MIN_CONTEXT
+from stoker.planner.room import usable
 
 WEIGHTS_FACTOR: Final = 1.2
 """Weights as loaded, padded and repacked, to those of the files; GPUStack plans with the same."""
@@ -79,16 +80,18 @@ class Beside:
 UNMEASURED: Final = Beside()
 
 
-def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES) -> int:
-    """Bytes of keys and values of one token in all layers, on all GPUs together."""
+def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES, *, gpus: int = 1) -> int:
+    """Bytes of keys and values of one token in all layers, on each of the GPUs that share them."""
     if not facts.causal:
         return 0  # an encoder sees all tokens at once
-    return sum(_row(layer) for layer in facts.layers) * element
+    return sum(_row(layer, gpus) for layer in facts.layers) * element
 
 
-def cache_for(facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES) -> int:
-    """Bytes that hold so many conversations of so many tokens, in vLLM's blocks."""
-    return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element)
+def cache_for(
+    facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES, *, gpus: int = 1
+) -> int:
+    """Bytes on each GPU for so many conversations of so many tokens, in vLLM's blocks."""
+    return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element, gpus=gpus)
 
 
 def conversations(
@@ -98,7 +101,7 @@ def conversations(
 
     1 at least, for none that is smaller is planned; 0 of an encoder, which keeps none.
     """
-    whole = cache_for(facts, tokens, 1, element) // gpus
+    whole = cache_for(facts, tokens, 1, element, gpus=gpus)
     return max(cache // whole, 1) if whole else 0
 
 
@@ -115,13 +118,14 @@ def plan_vllm(
     weights = beside.loaded(facts, gpus)
     told = cache is not None
     if cache is None:
-        cache = cache_for(facts, tokens, requests, element) // gpus
+        cache = cache_for(facts, tokens, requests, element, gpus=gpus)
     need = weights + cache + OVERHEAD
-    limit = min(int(device.total * MAX_UTILIZATION), device.free)
+    # The share is rounded up, and CUDA itself takes some before vLLM looks at what is free.
+    limit = min(int(device.total * MAX_UTILIZATION), usable(device))
     if need > limit and told:
         raise _refusal(need, limit, device.id, _LESS_CACHE)
     if need > limit:
-        per_token = max(cache_per_token(facts, element) * requests // gpus, 1)
+        per_token = max(cache_per_token(facts, element, gpus=gpus) * requests, 1)
         fitting = (limit - weights - OVERHEAD) // per_token
         raise _refusal(need, limit, device.id, _advice(fitting))
     return VllmPlan(
@@ -204,5 +208,7 @@ def _refusal(need: int, limit: int, where: str, advice: str) -> DoesNotFit:
     )
 
 
-def _row(layer: LayerFacts) -> int:
-    return layer.keys_width + layer.values_width
+def _row(layer: LayerFacts, gpus: int) -> int:
+    # Heads are dealt out, not cut: with fewer of them than GPUs, and with latent attention (MLA),
+    # each GPU keeps one whole. A pipeline deals layers out instead, and takes no more than this.
+    return -(-layer.kv_heads // gpus) * (layer.key_length + layer.value_length)
