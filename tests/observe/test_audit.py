@@ -69,3 +69,25 @@ def test_what_cannot_be_written_is_said_and_harms_nobody(
     audit.AuditLog(tmp_path / "audit.jsonl").note(Change("me", "POST /x", 200))
     assert not (tmp_path / "elsewhere").exists()
     assert "no audit line for POST /x" in caplog.text
+
+
+def test_a_line_longer_than_a_file_is_written_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "_MAX_BYTES", 1000)
+    log = AuditLog(tmp_path / "audit.jsonl")
+    log.note(Change("user me", "POST /first", 200))
+    log.note(Change("user me", "POST /long", 400, what={"x": "y" * 1500}))
+    assert [line["action"] for line in lines(tmp_path / "audit.jsonl")] == ["POST /long"]
+    assert [line["action"] for line in lines(tmp_path / "audit.jsonl.1")] == ["POST /first"]
+
+
+def test_what_a_stranger_sends_is_cut_in_every_direction(tmp_path: Path) -> None:
+    deep: object = 1
+    for _ in range(2000):
+        deep = {"a": [deep]}
+    what = {"deep": deep, "name" * 10_000: 1, "wide": {str(n): n for n in range(10_000)}}
+    AuditLog(tmp_path / "audit.jsonl").note(Change("key a", "POST /x", 400, what=what))
+    (line,) = lines(tmp_path / "audit.jsonl")
+    assert len(json.dumps(line)) < 10_000
+    assert "..." in json.dumps(line)

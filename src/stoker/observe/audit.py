@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Final, final
 
@@ -22,6 +23,10 @@ _MAX_BYTES: Final = 4 * 1024 * 1024
 _BACKUPS: Final = 4
 _MAX_DETAIL: Final = 2048
 """Characters of one value; settings of a model are longer than any name."""
+_MOST: Final = 100
+"""Values of one list or object."""
+_DEEPEST: Final = 8
+"""Levels of objects in objects; settings of a model have three."""
 _SECRET_NAMES: Final = ("token", "secret", "password", "bearer", "api_key", "api-key")
 
 
@@ -44,12 +49,10 @@ class AuditLog:
 
     def note(self, change: Change) -> None:
         """Write a line. A change that was made is not undone because this fails: it is logged."""
-        said = {"time": rfc3339(time.time()), **msgspec.to_builtins(change)}
+        shown = msgspec.structs.replace(change, what=_clean(change.what))
+        said = {"time": rfc3339(time.time()), **msgspec.to_builtins(shown)}
         if name := request_id.get():
             said["request_id"] = name
-        said["what"] = _clean(change.what)
-        if not said["what"]:
-            del said["what"]
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._append(json_line(said).encode() + b"\n")
@@ -65,7 +68,8 @@ class AuditLog:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not self._is_current(file):
                     continue  # another process has just put it aside
-                if os.fstat(file).st_size + len(line) > _MAX_BYTES:
+                size = os.fstat(file).st_size
+                if size and size + len(line) > _MAX_BYTES:  # an empty file takes any line
                     self._put_aside()
                     continue
                 os.write(file, line)
@@ -86,20 +90,22 @@ class AuditLog:
                 source.replace(target)
 
 
-def _clean(values: Mapping[str, object]) -> dict[str, object]:
+def _clean(values: Mapping[str, object], level: int = 1) -> dict[str, object]:
     """Without secrets, and without what was left at nothing."""
     return {
-        name: _shown(name, value)
-        for name, value in values.items()
+        name[:_MAX_DETAIL]: _shown(name, value, level)
+        for name, value in islice(values.items(), _MOST)
         if value not in (None, "", False, [], {})
     }
 
 
-def _shown(name: str, value: object) -> object:
+def _shown(name: str, value: object, level: int) -> object:
     if any(word in name.lower() for word in _SECRET_NAMES):
         return "***"
+    if isinstance(value, dict | list) and level == _DEEPEST:
+        return "..."
     if isinstance(value, dict):
-        return _clean(value)
+        return _clean(value, level + 1)
     if isinstance(value, list):
-        return [_shown("", one) for one in value[:100]]
+        return [_shown("", one, level + 1) for one in value[:_MOST]]
     return masked(value)[:_MAX_DETAIL] if isinstance(value, str) else value
