@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stoker.api.query import reads
 from stoker.base.errors import NotFound, UserError
@@ -63,6 +63,8 @@ class LogRoutes:
         response = web.StreamResponse()
         response.content_type = "text/plain"
         response.charset = "utf-8"
+        if request.method == hdrs.METH_HEAD:  # else what is written would be its body
+            return response
         await response.prepare(request)
         self._settle()
         tails = [_Tail(path) for path in files]

@@ -110,6 +110,12 @@ def _nothing_there(request: web.Request) -> web.Response:
 
 
 def _answer(request: web.Request, error: StokerError) -> web.Response:
+    if request.writer.output_size:
+        # Another head would be read as part of the answer that has begun. That must look cut off.
+        logger.warning("failed in an answer path=%r: %s", request.path, error)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError("the answer had begun")
     match dialect_of(request.path):
         case Dialect.OPENAI:
             return openai_response(error)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stoker.api.errors import status_of
 from stoker.api.query import reads
@@ -85,12 +85,14 @@ class RequestRoutes:
         kept = {m: list(ring) for m, ring in self._kept.items() if wanted in {None, m}}
         if request.headers.get("Accept") != "text/event-stream":
             return json_response([_records(model, ring) for model, ring in kept.items()])
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        )
+        if request.method == hdrs.METH_HEAD:  # else what is written would be its body
+            return response
         queue: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
         self._followers[queue] = wanted
         try:
-            response = web.StreamResponse(
-                headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-            )
             await response.prepare(request)
             if query.include_existing:
                 for model, ring in kept.items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from stoker.api.errors import text_response
 from stoker.api.models import read_json
@@ -65,6 +65,8 @@ class TransferRoutes:
                 }
             )
             response.content_length = archive_size(parts)
+            if request.method == hdrs.METH_HEAD:  # else what is written would be its body
+                return response
             await response.prepare(request)
             chunks = archive_chunks(parts)
             while chunk := await asyncio.to_thread(next, chunks, b""):
