@@ -90,8 +90,10 @@ class _Loader:
                 self._document += event
 
     async def close(self) -> None:
-        await self._open.aclose()
-        self._kept.release()
+        try:
+            await self._open.aclose()
+        finally:
+            self._kept.release()
 
     async def finish(self) -> tuple[Loaded, ...]:
         """The archive is over: check that it is whole, then name its models."""
