@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from traceback import walk_tb
+from weakref import ref
 
 import pytest
 
@@ -64,6 +65,10 @@ def test_the_fastest_answer_counts_at_once_and_is_known_after_a_restart(tmp_path
         log.fastest = max(log.fastest, logged(rate, tokens).fastest)
     assert store.speed_of(model.id, "b", options) == 12.5
     store.note(model.id, "b", options, log.totals, log)
+    kept = ref(log)
+    del log  # its engine has ended
+    assert kept() is None
+    assert store.speed_of(model.id, "b", options) == 12.5
     later = MeasuredStore(path)
     assert later.speed_of(model.id, "b", options) == 12.5
     later.note(model.id, "b", options, SIZES, logged())

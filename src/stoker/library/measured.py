@@ -5,6 +5,7 @@ import logging
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -34,7 +35,8 @@ class MeasuredStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries = {(e.model, e.build, e.options): e for e in self._read()}
-        self._live: dict[tuple[str, str, str], BufferLog] = {}
+        self._live = WeakValueDictionary[tuple[str, str, str], BufferLog]()
+        """The logs of those that run; what was fastest in a log that has ended is in its entry."""
 
     def of(self, model: Digest, build: str, options: Hashable) -> Sizes | None:
         """What it took the last time; None when it never ran so.
@@ -65,9 +67,7 @@ class MeasuredStore:
             return
         self._entries[key] = entry
         while len(self._entries) > _MOST:
-            oldest = next(iter(self._entries))
-            self._entries.pop(oldest)
-            self._live.pop(oldest, None)
+            self._entries.pop(next(iter(self._entries)))
         self._write()
 
     def _read(self) -> list[_Entry]:
