@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -98,16 +99,16 @@ class OllamaModelRoutes:
         """Follow a pull to its end; `stream: false` waits for it."""
         asked = await read_json(request, wire.Pull)
         name = _wanted(asked.name or asked.model)
-        progress = self._puller.pull(name).follow()
+        job = self._puller.pull(name)
         if asked.stream is False:
-            async for _ in progress:
-                pass
+            await job.ended()
             return _json(wire.PullStatus("success"))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            async for line in progress:
-                await response.write(msgspec.json.encode(_status(line)) + b"\n")
+            async with aclosing(job.follow()) as progress:
+                async for line in progress:
+                    await response.write(msgspec.json.encode(_status(line)) + b"\n")
         except StokerError as error:
             request[FAILED] = error
             failed = {"error": f"pull model manifest: {error_text(error)}"}

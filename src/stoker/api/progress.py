@@ -1,7 +1,8 @@
 """Progress of a transfer as the JSON lines that Docker's clients read."""
 
 import html
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from stoker.wire.manage import Progress
 class Transfer(Protocol):
     """A transfer that runs in the daemon and may have several followers."""
 
-    def follow(self) -> AsyncIterator[Progress]:
+    def follow(self) -> AsyncGenerator[Progress]:
         """Its progress from now on, ending with `success`. Raises what the transfer failed with."""
         ...
 
@@ -30,10 +31,11 @@ async def stream_progress(request: web.Request, transfer: Transfer) -> web.Strea
     as_json = request.headers.get("Accept") == "application/json"
     response: web.StreamResponse | None = None
     try:
-        async for line in transfer.follow():
-            if response is None:
-                response = await _begin(request, as_json=as_json)
-            await response.write(_encode(line, as_json=as_json))
+        async with aclosing(transfer.follow()) as lines:
+            async for line in lines:
+                if response is None:
+                    response = await _begin(request, as_json=as_json)
+                await response.write(_encode(line, as_json=as_json))
     except StokerError as error:
         if response is None:
             raise

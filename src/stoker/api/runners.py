@@ -1,6 +1,6 @@
 """`/engines`: which engines and builds there are; installing and removing them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,7 @@ class RunnerRoutes:
         if asked.stream:
             return await stream_progress(request, job)
         try:
-            await _finished(job)
+            await job.ended()
         except StokerError as error:
             return text_response(error, prefix="backend installation failed: ")
         return web.Response()
@@ -108,7 +108,7 @@ class RunnerRoutes:
             return text_response(error, prefix="backend uninstall failed: ")
         for job in self.delete_discarded():
             if asked.wait:
-                await _finished(job)
+                await job.ended()
         return json_response(wire.Uninstalled(count))
 
     def delete_discarded(self) -> list[Job]:
@@ -222,9 +222,3 @@ def _progress(state: State) -> Progress:
         return Progress("progress", state.step)
     layer = ProgressLayer(size=100, current=state.percent, id=state.step)
     return Progress("progress", f"{state.step}: {state.percent} %", total=100, layer=layer)
-
-
-async def _finished(job: Job) -> None:
-    lines: AsyncIterator[Progress] = job.follow()
-    async for _ in lines:
-        continue

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, final
 
@@ -48,8 +49,8 @@ class Job:
         self._last: Progress | None = None
         self._done = False
 
-    async def follow(self) -> AsyncIterator[Progress]:
-        """Progress until the end. Raises what the transfer failed with."""
+    async def follow(self) -> AsyncGenerator[Progress]:
+        """Progress until the end. Raises what the transfer failed with. Whoever asks closes it."""
         follower = _Follower()
         self._followers.add(follower)
         try:
@@ -63,6 +64,12 @@ class Job:
                 yield self._last
         finally:
             self._followers.discard(follower)
+
+    async def ended(self) -> None:
+        """Wait for the end. Raises what the transfer failed with."""
+        async with aclosing(self.follow()) as lines:
+            async for _ in lines:
+                continue
 
     def notify(self, line: Progress) -> None:
         """Tell the followers. The success line is kept for those who come late."""
