@@ -10,7 +10,7 @@ from stoker.base.errors import DaemonError, StokerError
 from stoker.cli.errors import EXIT_CODES, UsageError, exit_code, refusal, report
 from stoker.cli.output import put_json
 from stoker.cli.parser import Options, Parser
-from stoker.cli.table import INSTEAD, commands, find
+from stoker.cli.table import ELSEWHERE, INSTEAD, commands, find
 from tests.cli.conftest import Stoker
 from tests.components.stub_daemon import Stub
 
@@ -32,6 +32,12 @@ def test_every_command_has_its_module_and_its_help(command: object, stoker: Stok
 def test_names_and_aliases_are_unique() -> None:
     names = [name for command in commands() for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
+
+
+def test_what_is_called_otherwise_elsewhere_is_here() -> None:
+    for word, name in ELSEWHERE.items():
+        assert find(word) is None
+        assert find(name) is not None
 
 
 def test_what_docker_model_has_and_this_has_not_is_in_the_handbook() -> None:
@@ -108,6 +114,8 @@ def test_help_says_how_it_was_called(stoker: Stoker) -> None:
         (["ps", "--nope=1"], "unknown flag: --nope\nhint: see 'stoker ps --help'\n"),
         (["--nope"], "unknown flag: --nope\nhint: see 'stoker --help'\n"),
         (["lst"], "unknown command: lst\nhint: did you mean 'stoker list'?\n"),
+        (["start"], "unknown command: start\nhint: did you mean 'stoker start-runner'?\n"),
+        (["serve", "--prot", "1"], "unknown flag: --prot\nhint: did you mean --port?\n"),
         (["xyzzy"], "unknown command: xyzzy\nhint: see 'stoker --help'\n"),
         (["gateway", "-c", "x"], f"unknown command: gateway\nhint: {INSTEAD['gateway']}\n"),
         (

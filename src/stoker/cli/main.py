@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from stoker import __version__
-from stoker.cli.table import GROUPS, INSTEAD, Command, commands, find
+from stoker.cli.table import ELSEWHERE, GROUPS, INSTEAD, Command, commands, find
 
 PROGRAM = "stoker"
 
@@ -127,8 +127,8 @@ def _unknown(word: str, program: str) -> Exception:
     if word in INSTEAD:
         return UsageError(f"unknown command: {word}", hint=INSTEAD[word])
     names = [name for command in commands() for name in (command.name, *command.aliases)]
-    close = get_close_matches(word, names, n=1)
-    hint = f"did you mean '{program} {close[0]}'?" if close else f"see '{program} --help'"
+    close = ELSEWHERE.get(word) or next(iter(get_close_matches(word, names, n=1)), None)
+    hint = f"did you mean '{program} {close}'?" if close else f"see '{program} --help'"
     return UsageError(f"unknown command: {word}", hint=hint)
 
 

@@ -107,10 +107,18 @@ class Parser(argparse.ArgumentParser):
             # "- a thing" is text; a flag has no blanks before its value.
             if word.startswith("-") and word != "-" and " " not in word.partition("=")[0]:
                 name = word.partition("=")[0]
-                hint = INSTEAD.get(name, f"see '{self.prog} --help'")
+                hint = INSTEAD.get(name) or self._nearest(name)
                 raise UsageError(f"unknown flag: {name}", hint=hint)
         options.words, options.rest = left, rest
         return options
+
+    def _nearest(self, name: str) -> str:
+        """Advice for a flag that is none."""
+        from difflib import get_close_matches  # noqa: PLC0415  # 5 ms, for a slip
+
+        known = [known for flag in self.flags for known in flag.names if known.startswith("--")]
+        close = get_close_matches(name, known, n=1, cutoff=0.75)
+        return f"did you mean {close[0]}?" if close else f"see '{self.prog} --help'"
 
     def _plain(self, argv: Sequence[str]) -> list[str]:
         """`--json=true` as `--json`; `--json=false` as `--no-json` if there is one, or nothing."""

@@ -99,6 +99,23 @@ INSTEAD: Final = {
 }
 """What `docker model` has and this has not: what to do, for people who come from there."""
 
+ELSEWHERE: Final = {
+    "chat": "run",
+    "copy": "tag",
+    "cp": "tag",
+    "create": "package",
+    "delete": "rm",
+    "download": "pull",
+    "get": "pull",
+    "info": "show",
+    "models": "list",
+    "remove": "rm",
+    "restart": "restart-runner",
+    "server": "serve",
+    "start": "start-runner",
+}
+"""What commands are called in Ollama, LM Studio and other programs: what they are called here."""
+
 
 def commands() -> tuple[Command, ...]:
     """All of them, in the order of the help text."""
