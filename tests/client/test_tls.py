@@ -48,8 +48,25 @@ def environ(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
 
 
 def test_a_stranger_is_not_trusted(environ: dict[str, str]) -> None:
-    with pytest.raises(Unreachable, match="certificate verify failed"):
+    with pytest.raises(Unreachable, match=r"is not trusted: self.signed certificate"):
         Client(endpoint_of(environ)).version()
+
+
+def test_the_wrong_name_and_the_wrong_scheme(
+    environ: dict[str, str], certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_RUNNER_TLS_CA_CERT", str(certificate))
+    port = environ["MODEL_RUNNER_HOST"].rpartition(":")[2]
+    with stub_daemon() as plain:
+        for url, hint in (
+            (f"https://localhost:{port}", "a name or an address that is in it"),
+            (f"http://127.0.0.1:{port}", "its address begins with https://"),
+            (plain.url.replace("http:", "https:"), "its address begins with http://"),
+        ):
+            with pytest.raises(Unreachable) as caught:
+                Client(url).version()
+            assert caught.value.hint
+            assert hint in caught.value.hint
 
 
 def test_a_certificate_of_ones_own(
@@ -86,5 +103,5 @@ def test_a_context_knows_whom_to_trust(
 
 
 async def test_a_stranger_is_not_trusted_in_asyncio(environ: dict[str, str]) -> None:
-    with pytest.raises(Unreachable, match="certificate verify failed"):
+    with pytest.raises(Unreachable, match=r"is not trusted: self.signed certificate"):
         await AsyncClient(endpoint_of(environ)).version()

@@ -3,6 +3,7 @@
 `Unreachable`: no connection, or it broke. `DaemonError`: the daemon said no.
 """
 
+import ssl
 from collections.abc import Callable
 from http.client import responses
 from typing import Any, Final
@@ -70,14 +71,33 @@ def too_slow(origin: str, seconds: float) -> Unreachable:
 def cut_off(origin: str) -> Unreachable:
     """The daemon went away, or spoke no HTTP."""
     text = f"{origin} closed the connection in the middle of an answer"
-    return Unreachable(text, origin=origin, hint="what happened there: stoker logs")
+    plain = origin.startswith("http:")
+    tls = "if it speaks TLS, its address begins with https://; else " if plain else ""
+    return Unreachable(text, origin=origin, hint=f"{tls}what happened there: stoker logs")
 
 
 def connection_failed(error: Exception, origin: str) -> Unreachable:
     """Anything else between here and there."""
+    if isinstance(error, ssl.SSLError):
+        return _no_tls(error, origin)
     reason = (error.strerror if isinstance(error, OSError) else None) or error
     return Unreachable(
         f"the connection to {origin} failed: {reason}",
         origin=origin,
         hint="check the address, and this machine's network",
     )
+
+
+def _no_tls(error: ssl.SSLError, origin: str) -> Unreachable:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"the certificate of {origin} is not trusted: {error.verify_message}"
+        hint = (
+            "ask for a name or an address that is in it"
+            if "mismatch" in error.verify_message
+            else "MODEL_RUNNER_TLS_CA_CERT=FILE, or `stoker context create --tls-ca-cert FILE`,"
+            " names its authority"
+        )
+    else:
+        text = f"no TLS connection to {origin}: {error.reason or error}"
+        hint = "if it does not speak TLS, its address begins with http://"
+    return Unreachable(text, origin=origin, hint=hint)
