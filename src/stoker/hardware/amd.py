@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from stoker.hardware.files import number_of, text_of
 from stoker.hardware.finding import Finding
 from stoker.planner.devices import Device, DeviceKind
 
@@ -18,7 +19,7 @@ def find(drm: Path = Path("/sys/class/drm"), kfd: Path = Path("/dev/kfd")) -> Fi
         (card for card in drm.glob("card*") if card.name.removeprefix("card").isdigit()),
         key=lambda card: int(card.name.removeprefix("card")),
     )
-    mine = [card / "device" for card in cards if _text(card / "device/vendor") == _AMD]
+    mine = [card / "device" for card in cards if text_of(card / "device/vendor") == _AMD]
     found = tuple(d for d in (_device(number, path) for number, path in enumerate(mine)) if d)
     if found and not kfd.exists():
         return Finding(
@@ -35,13 +36,13 @@ def find(drm: Path = Path("/sys/class/drm"), kfd: Path = Path("/dev/kfd")) -> Fi
 
 
 def _device(number: int, path: Path) -> Device | None:
-    total, used = _number(path / "mem_info_vram_total"), _number(path / "mem_info_vram_used")
+    total, used = number_of(path / "mem_info_vram_total"), number_of(path / "mem_info_vram_used")
     if total is None or used is None:
         return None
-    name = _text(path / "product_name") or "AMD GPU"
-    borrowed = _number(path / "mem_info_gtt_total") or 0
+    name = text_of(path / "product_name") or "AMD GPU"
+    borrowed = number_of(path / "mem_info_gtt_total") or 0
     if total < _CARVED and borrowed:
-        taken = _number(path / "mem_info_gtt_used") or 0
+        taken = number_of(path / "mem_info_gtt_used") or 0
         return Device(
             id=f"ROCm{number}",
             name=name,
@@ -50,15 +51,3 @@ def _device(number: int, path: Path) -> Device | None:
             free=max(total - used, 0) + max(borrowed - taken, 0),
         )
     return Device(id=f"ROCm{number}", name=name, total=total, free=max(total - used, 0))
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text.isdigit() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Final
 
 import psutil
 
-_CGROUP: Final = Path("/sys/fs/cgroup")
+from stoker.hardware.cgroup import core_quota, memory_left, memory_limit
+from stoker.hardware.files import text_of
 
 
 def usable_cores() -> int | None:
@@ -19,37 +19,27 @@ def usable_cores() -> int | None:
     limits = [machine]
     if hasattr(os, "sched_getaffinity"):
         limits.append(len(os.sched_getaffinity(0)))
-    quota = _read(_own_cgroup() / "cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit():
-        limits.append(max(1, int(quota[0]) // int(quota[1])))
-    usable = min(limits)
+    usable = min(*limits, core_quota() or machine)
     return usable if usable < machine else None
 
 
 def usable_memory() -> int:
     """Bytes of RAM this process may use in all: the machine's, or its cgroup's limit."""
     total = psutil.virtual_memory().total
-    limit = _read(_own_cgroup() / "memory.max").strip()
-    return min(total, int(limit)) if limit.isdigit() else total
+    limit = memory_limit()
+    return total if limit is None else min(total, limit)
 
 
 def available_memory() -> int:
     """Bytes that can be taken now without swapping, within the cgroup's limit if there is one."""
     machine = psutil.virtual_memory().available
-    group = _own_cgroup()
-    limit = _read(group / "memory.max").strip()
-    used = _read(group / "memory.current").strip()
-    if not (limit.isdigit() and used.isdigit()):
-        return machine
-    # Files that were read count as used, and are given up when memory runs short.
-    kept = dict(line.split(" ", 1) for line in _read(group / "memory.stat").splitlines())
-    idle = int(kept.get("inactive_file", "0")) + int(kept.get("active_file", "0"))
-    return max(min(machine, int(limit) - int(used) + idle), 0)
+    left = memory_left()
+    return machine if left is None else min(machine, left)
 
 
 def cpu_features() -> frozenset[str]:
     """Instruction sets that matter to engines, as Linux names them; empty where unknown."""
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
+    for line in text_of(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("flags", "Features"):
             return frozenset(value.split())
@@ -58,23 +48,8 @@ def cpu_features() -> frozenset[str]:
 
 def cpu_name() -> str:
     """The processor's own words, or nothing."""
-    for line in _read(Path("/proc/cpuinfo")).splitlines():
+    for line in text_of(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
             return value.strip()
     return ""
-
-
-def _own_cgroup() -> Path:
-    """The cgroup (version 2) this process is in; its root where there is none."""
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
-        if line.startswith("0::"):
-            return _CGROUP / line.removeprefix("0::").lstrip("/")
-    return _CGROUP
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""  # no cgroups here: no limits from them
