@@ -285,7 +285,8 @@ def test_sigterm_lets_a_running_answer_finish(tmp_path: Path) -> None:
         assert daemon.process.wait(15) == 0
 
 
-def test_a_second_sigterm_waits_for_no_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_waits_for_no_answer(tmp_path: Path, number: signal.Signals) -> None:
     with running_daemon(tmp_path) as daemon:
         put_model(daemon.home / "models", chat_model(tmp_path / "endless.gguf"), "test/endless")
         asked = ("run", "test/endless", "go on")
@@ -295,11 +296,11 @@ def test_a_second_sigterm_waits_for_no_answer(tmp_path: Path) -> None:
             assert run.stdout
             assert run.stdout.read(5)
             family = family_of(daemon.process.pid)
-            daemon.process.send_signal(signal.SIGTERM)
+            daemon.process.send_signal(number)
             while b"draining" not in (daemon.home / "daemon.out").read_bytes():
                 time.sleep(0.02)
-            daemon.process.send_signal(signal.SIGTERM)
-            assert daemon.process.wait(10) == -signal.SIGTERM
+            daemon.process.send_signal(number)
+            assert daemon.process.wait(10) == -number
             assert survivors(family) == []
 
 

@@ -135,6 +135,9 @@ async def until_signalled() -> int:
     def note(number: int) -> None:
         for one in _ENDING:
             loop.remove_signal_handler(one)
+            # Not Python's own for Ctrl-C: it raises wherever it strikes, and uvloop takes what is
+            # raised in a connection's callback for that connection's end.
+            signal.signal(one, signal.SIG_DFL)
         if not arrived.done():  # both may have come at once
             arrived.set_result(number)
 
