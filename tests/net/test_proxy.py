@@ -59,3 +59,10 @@ def test_no_proxy_for_anyone_and_proxies_of_another_kind() -> None:
     with pytest.raises(InvalidSetting, match="socks5") as caught:
         proxy_for(URL("https://r.example"), {"https": "socks5://user:word@p:1"})
     assert "word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["http://user:word@p:port", "p:99999", "http://[::1"])
+def test_a_proxy_that_is_no_url_is_said_without_its_password(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="the proxy setting for https is no URL") as caught:
+        proxy_for(URL("https://r.example"), {"https": text})
+    assert "word" not in str(caught.value)

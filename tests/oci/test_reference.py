@@ -32,6 +32,9 @@ HEX64 = "ab" * 32
         ("hf.co/Org/Model:Q4_K_M", "huggingface.co/org/model:Q4_K_M"),
         ("HF.co/Org/Model:Q4_K_M", "huggingface.co/org/model:Q4_K_M"),
         ("localhost:5000/x", "localhost:5000/x:latest"),
+        ("localhost:65535/x", "localhost:65535/x:latest"),
+        ("[fd00::1]:5000/x:v1", "[fd00::1]:5000/x:v1"),
+        ("[::1]/x", "[::1]/x:latest"),
         ("localhost/x", "docker.io/localhost/x:latest"),
         ("index.docker.io/ai/x", "docker.io/ai/x:latest"),
         ("[::1]:5000/x:y", "[::1]:5000/x:y"),
@@ -49,7 +52,7 @@ def test_names_get_their_defaults(typed: str, canonical: str) -> None:
         "", "   ", "a b", "invalid:reference:format", "../x", "a/../b", "a//b", "/a", "a/",
         "x:ta g", "ä", "x\x00", "x\ny", "x@sha256:abc", "x@", "ai/x@md5:abc", "a" * 300,
         f"x@sha256:{'g' * 64}", "x:" + "t" * 129, "-x", "x-", "reg.example.com:99999999/x",
-        "x\u202e", "\u212a",
+        "x\u202e", "\u212a", "localhost:65536/x", "[abc]:5000/x", "[1:2]:5000/x", "[::g]:5000/x",
     ],
 )  # fmt: skip
 def test_impossible_names_are_refused_in_one_line(typed: str) -> None:

@@ -18,7 +18,14 @@ def proxy_for(url: URL, proxies: Mapping[str, str]) -> URL | None:
     text = proxies.get(url.scheme) or proxies.get("all")
     if not text or any(_covers(rule, host, url.port) for rule in proxies.get("no", "").split(",")):
         return None
-    proxy = URL(text if "://" in text else f"http://{text}")
+    try:
+        proxy = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        # Not shown: it may hold a password.
+        raise InvalidSetting(
+            f"the proxy setting for {url.scheme} is no URL",
+            hint="set HTTPS_PROXY and HTTP_PROXY like http://proxy.example.com:3128",
+        ) from None
     if proxy.scheme not in {"http", "https"} or not proxy.host:
         raise InvalidSetting(
             f"the proxy setting names a {proxy.scheme} proxy; only http and https work",

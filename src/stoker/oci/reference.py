@@ -19,11 +19,11 @@ HUB_REGISTRY: Final = "huggingface.co"
 # nothing longer than this can be right, so longer text is refused before any regex sees it.
 _MAX_TEXT: Final = 255 + 1 + 128 + 1 + 136
 _MAX_NAME: Final = 255
+_MAX_PORT: Final = 65535
 
 _DOMAIN = re.compile(
-    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
-    r"(?::[0-9]{1,5})?"
-    r"|\[[0-9a-fA-F:]+\](?::[0-9]{1,5})?"
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"|\[(?P<address>[0-9a-fA-F:]+)\])(?::(?P<port>[0-9]{1,5}))?"
 )
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -145,7 +145,7 @@ def _canonical_registry(registry: str) -> str:
 
 
 def _check(text: str, registry: str, repository: str, tag: str) -> None:
-    if not _DOMAIN.fullmatch(registry):
+    if not _is_registry(registry):
         raise _invalid(text, f"{_quote(registry)} is not a registry host")
     if len(registry) + 1 + len(repository) > _MAX_NAME:
         raise _invalid(text, f"the name is longer than {_MAX_NAME} characters")
@@ -159,6 +159,22 @@ def _check(text: str, registry: str, repository: str, tag: str) -> None:
             )
     if not _TAG.fullmatch(tag):
         raise _invalid(text, f"the tag {_quote(tag)} may hold only letters, digits, _ . and -")
+
+
+def _is_registry(text: str) -> bool:
+    """A host, maybe with a port; both must be possible, for a URL will be made of them."""
+    found = _DOMAIN.fullmatch(text)
+    if not found or int(found["port"] or 0) > _MAX_PORT:
+        return False
+    if not found["address"]:
+        return True
+    import ipaddress  # noqa: PLC0415  # few have one in a name, and it costs a start 2 ms
+
+    try:
+        ipaddress.IPv6Address(found["address"])
+    except ValueError:
+        return False
+    return True
 
 
 def _quote(text: str) -> str:
