@@ -68,6 +68,7 @@ def _long_duration(days: int) -> str:
 
 
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = (1 << 63) / 1e9  # seconds: Go counts nanoseconds in an int64
 _GO_DURATION = r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)"
 
 
@@ -90,7 +91,11 @@ def parse_duration(text: str) -> float:
                 hint="write it like 30s, 5m, 1h30m, 0 or -1 (for ever)",
             )
         value = sum(float(number) * _GO_UNITS[unit] for number, unit in parts)
-    return float("inf") if sign < 0 and value > 0 else value
+    if sign < 0 and value > 0:
+        return float("inf")
+    if value > _LONGEST:
+        raise InvalidSetting(f"{text!r} is longer than 292 years", hint="-1 means for ever")
+    return value
 
 
 def go_duration(seconds: float) -> str:
