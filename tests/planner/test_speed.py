@@ -16,7 +16,7 @@ HOST = Snapshot(host_total=64 << 30, host_free=64 << 30)
 
 
 def facts(experts: int = 0, used: int = 0) -> ModelFacts:
-    layer = LayerFacts(weights=100 * MIB, experts=80 * MIB if experts else 0)
+    layer = LayerFacts(weights=100 * MIB, largest=40 * MIB, experts=80 * MIB if experts else 0)
     return ModelFacts(
         format="gguf", parameters=200 * MIB, weights_size=200 * MIB, file_size=200 * MIB,
         context_size=4096, layers=(layer, layer), experts=experts, experts_used=used,
@@ -37,6 +37,7 @@ def test_a_quantization_scales_weights_and_nothing_else() -> None:
     scaled = quantized(model, "Q4_K_M")
     assert scaled.weights_size == int(200 * MIB * BITS["Q4_K_M"] / 8)
     assert scaled.layers[0].weights == int(100 * MIB * BITS["Q4_K_M"] / 8)
+    assert scaled.layers[0].largest == int(40 * MIB * BITS["Q4_K_M"] / 8)
     assert replace(scaled, layers=(), quantization="", weights_size=0, file_size=0) == replace(
         model, layers=(), quantization="", weights_size=0, file_size=0
     )

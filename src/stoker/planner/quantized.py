@@ -40,7 +40,12 @@ def _scaled(facts: ModelFacts, name: str, ratio: float) -> ModelFacts:
         head_weights=scaled(facts.head_weights),
         other_weights=scaled(facts.other_weights),
         layers=tuple(
-            replace(layer, weights=scaled(layer.weights), experts=scaled(layer.experts))
+            replace(
+                layer,
+                weights=scaled(layer.weights),
+                experts=scaled(layer.experts),
+                largest=scaled(layer.largest),
+            )
             for layer in facts.layers
         ),
     )
