@@ -34,6 +34,13 @@ def test_names_and_aliases_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
+def test_a_word_that_is_none_of_a_flag(stoker: Stoker) -> None:
+    outcome = stoker("configure", "m", "--gpu", "x")
+    assert outcome.code == 2
+    # Newer versions of Python leave out the quotes.
+    assert "--gpu is one of required, preferred, never\n" in outcome.err.replace("'", "")
+
+
 def test_what_is_called_otherwise_elsewhere_is_here() -> None:
     for word, name in ELSEWHERE.items():
         assert find(word) is None
@@ -116,6 +123,8 @@ def test_help_says_how_it_was_called(stoker: Stoker) -> None:
         (["lst"], "unknown command: lst\nhint: did you mean 'stoker list'?\n"),
         (["start"], "unknown command: start\nhint: did you mean 'stoker start-runner'?\n"),
         (["serve", "--prot", "1"], "unknown flag: --prot\nhint: did you mean --port?\n"),
+        (["run", "--system"], "--system needs a value\nhint: see 'stoker run --help'\n"),
+        (["ps", "--json=x"], "--json takes no value\nhint: see 'stoker ps --help'\n"),
         (["xyzzy"], "unknown command: xyzzy\nhint: see 'stoker --help'\n"),
         (["gateway", "-c", "x"], f"unknown command: gateway\nhint: {INSTEAD['gateway']}\n"),
         (

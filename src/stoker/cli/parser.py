@@ -22,7 +22,14 @@ class Options(argparse.Namespace):
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 # Go's flags take a value for a switch too, and people paste such lines.
-_BAD_NUMBER: Final = r"argument (\S+): invalid int value: (.*)"
+_ARGPARSE: Final = (
+    (r"argument (\S+): invalid int value: (.*)", r"\1 needs a whole number, not \2"),
+    (r"argument (\S+): invalid float value: (.*)", r"\1 needs a number, not \2"),
+    (r"argument (\S+): invalid choice: .*\(choose from (.*)\)", r"\1 is one of \2"),
+    (r"argument (\S+): expected one argument", r"\1 needs a value"),
+    (r"argument (\S+): ignored explicit argument .*", r"\1 takes no value"),
+)
+"""Its sentences, and ours."""
 _SWITCH_VALUE: Final = r"(--[a-z-]+)=(true|false)"
 
 
@@ -159,7 +166,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it does not like something."""
-        message = re.sub(_BAD_NUMBER, r"\1 needs a whole number, not \2", message)
+        for pattern, words in _ARGPARSE:
+            message = re.sub(pattern, words, message)
         raise UsageError(message, hint=f"see '{self.prog} --help'")
 
 
