@@ -128,6 +128,14 @@ def test_what_is_not_a_stream_waits_for_its_status(cold: Daemon) -> None:
     assert whole.json["choices"]
 
 
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/apply-template"])
+def test_what_no_engine_streams_is_no_stream(cold: Daemon, path: str) -> None:
+    """Whatever its body says: an answer in one piece has nothing to say while it waits."""
+    answer = ask(cold, "POST", path, STREAM)
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert isinstance(answer.json, dict)
+
+
 def test_a_file_that_its_header_gives_away_is_not_loaded(cold: Daemon) -> None:
     """As a stranger's registry may serve it: our own `package` accepts none."""
     ran = cold.cli("run", "bad/model3", "hi")

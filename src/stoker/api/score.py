@@ -29,7 +29,7 @@ class ScoreRoutes:
         body = await read_body(request)
         engine = request.match_info.get("engine")
         call = decode_call(body, Operation.RERANK, engine, preload=preload(request))
-        call = replace(call, body=rerank_body(body), stream=False)
+        call = replace(call, body=rerank_body(body))
         return await self._gateway.serve(request, call, _Scores(call.model))
 
 

@@ -39,6 +39,16 @@ class Operation(Enum):
     def mode(self) -> Mode:
         return self.value[1]
 
+    @property
+    def streams(self) -> bool:
+        """Whether an engine answers with events when it is asked to."""
+        return self in _STREAMED
+
+
+_STREAMED: Final = frozenset({
+    Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES, Operation.MESSAGES,
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -92,6 +102,5 @@ def decode_call(
     if operation is Operation.RERANK and fields.query == "":
         # llama.cpp aborts when query and document together have no token.
         raise UserError("invalid request: query must not be empty")
-    return Call(
-        operation, fields.model, body, engine, stream=fields.stream is True, preload=preload
-    )
+    stream = fields.stream is True and operation.streams
+    return Call(operation, fields.model, body, engine, stream=stream, preload=preload)
