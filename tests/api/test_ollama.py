@@ -20,6 +20,24 @@ def test_a_chat_streams_lines_and_ends_with_counters(daemon: Daemon) -> None:
     assert last["total_duration"] >= last["eval_duration"] > 0
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat", {"name": None, "messages": [*HELLO, {"role": "assistant", "content": None}]}),
+        ("/api/generate", {"prompt": "hi", "raw": None, "system": None, "options": None}),
+        ("/api/generate", {"name": None, "prompt": None, "keep_alive": None}),
+        ("/api/embed", {"model": "test/embed", "input": None, "prompt": "hi"}),
+    ],
+)
+def test_null_is_a_field_without_a_value(
+    daemon: Daemon, path: str, body: dict[str, object]
+) -> None:
+    """What is written in Go reads it so, and clients send it."""
+    asked = {"model": "pilot", "stream": False, **body}
+    answer = ask(daemon, "POST", path, asked)
+    assert answer.status == 200, answer.body
+
+
 def test_generate_whole_with_a_schema(daemon: Daemon) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     body = {"model": "pilot", "prompt": "a number", "format": schema, "stream": False}

@@ -80,10 +80,11 @@ def test_options_and_formats_get_openais_names() -> None:
     whole = ollama.Chat(model="m", options={"repeat_last_n": -1})
     body = ollama.chat_body(whole, stream=False)
     assert body["repeat_last_n"] == ollama.WHOLE_CONTEXT == MAX_LOOK_BACK
-    unlimited = ollama.Chat(model="m", options={"num_predict": -1}, format="json")
-    body = ollama.chat_body(unlimited, stream=False)
-    assert "max_tokens" not in body
-    assert body["response_format"] == {"type": "json_object"}
+    for none in (0, -1, -2):
+        unlimited = ollama.Chat(model="m", options={"num_predict": none}, format="json")
+        body = ollama.chat_body(unlimited, stream=False)
+        assert "max_tokens" not in body
+        assert body["response_format"] == {"type": "json_object"}
 
 
 def test_calls_without_ids_are_matched_to_their_results_in_order() -> None:

@@ -1,6 +1,7 @@
 """Ollama's requests, and what they are in OpenAI's words. Pure.
 
-Only what no engine speaks is translated. Fields that are not listed have no meaning here.
+Only what no engine speaks is translated. Fields that are not listed have no meaning here. Null is
+what a field is without a value: Ollama's own server, and the clients made for it, know no other.
 """
 
 import base64
@@ -15,8 +16,8 @@ from stoker.base.units import parse_duration
 class Request(msgspec.Struct):
     """What every request of Ollama's may have; `name` is the older word for `model`."""
 
-    model: str = ""
-    name: str = ""
+    model: str | None = None
+    name: str | None = None
     stream: bool | None = None
     keep_alive: str | float | None = None
     options: dict[str, Any] | None = None
@@ -36,7 +37,7 @@ class Message(msgspec.Struct):
     """One message of a chat; tool calls carry their arguments as objects."""
 
     role: str
-    content: str = ""
+    content: str | None = None
     thinking: str | None = None
     images: list[str] | None = None
     tool_calls: list[dict[str, Any]] | None = None
@@ -54,18 +55,18 @@ class Chat(Request):
 class Generate(Request):
     """`POST /api/generate`."""
 
-    prompt: str = ""
+    prompt: str | None = None
     suffix: str | None = None
     system: str | None = None
     images: list[str] | None = None
-    raw: bool = False
+    raw: bool | None = None
 
 
 class Embed(Request):
     """`POST /api/embed`; `prompt` is the older `/api/embeddings`."""
 
-    input: str | list[str] = ""
-    prompt: str = ""
+    input: str | list[str] | None = None
+    prompt: str | None = None
     dimensions: int | None = None
 
 
@@ -121,12 +122,12 @@ def chat_body(chat: Chat, *, stream: bool) -> dict[str, Any]:
 
 def prompt_body(generate: Generate, *, stream: bool) -> dict[str, Any]:
     """The body of an OpenAI completion: a prompt without the model's template."""
-    return {**_body(generate, stream=stream), "prompt": generate.prompt}
+    return {**_body(generate, stream=stream), "prompt": generate.prompt or ""}
 
 
 def chat_of(generate: Generate) -> Chat:
     """A generate request as the chat it stands for: a system text and one question."""
-    asked = Message("user", generate.prompt, images=generate.images)
+    asked = Message("user", generate.prompt or "", images=generate.images)
     system = [Message("system", generate.system)] if generate.system else []
     return Chat(
         model=generate.model,
@@ -140,7 +141,7 @@ def chat_of(generate: Generate) -> Chat:
 
 def embed_body(embed: Embed) -> dict[str, Any]:
     """The body of an OpenAI embeddings request."""
-    body: dict[str, Any] = {"model": embed.wanted, "input": embed.input or embed.prompt}
+    body: dict[str, Any] = {"model": embed.wanted, "input": embed.input or embed.prompt or ""}
     if embed.dimensions:
         body["dimensions"] = embed.dimensions
     return body
@@ -151,8 +152,8 @@ def _body(request: Request, *, stream: bool) -> dict[str, Any]:
     if stream:
         body["stream_options"] = {"include_usage": True}
     for name, value in (request.options or {}).items():
-        # A negative number of tokens is "no limit", which is what leaving it out means.
-        unlimited = name == "num_predict" and isinstance(value, int) and value < 0
+        # No tokens, or less, is "no limit", which is what leaving it out means.
+        unlimited = name == "num_predict" and isinstance(value, int) and value <= 0
         whole = name == "repeat_last_n" and value == -1
         if name in _OPTIONS and value is not None and not unlimited:
             body[_OPTIONS[name]] = WHOLE_CONTEXT if whole else value
@@ -172,9 +173,10 @@ def _messages(messages: list[Message]) -> list[dict[str, Any]]:
     open_calls: list[str] = []
     calls = 0
     for message in messages:
-        one: dict[str, Any] = {"role": message.role, "content": message.content}
+        text = message.content or ""
+        one: dict[str, Any] = {"role": message.role, "content": text}
         if message.images:
-            one["content"] = _parts(message.content, message.images)
+            one["content"] = _parts(text, message.images)
         if message.thinking:
             one["reasoning_content"] = message.thinking
         if message.tool_calls:
