@@ -104,6 +104,18 @@ def test_responses_remember(client: openai.OpenAI) -> None:
     assert unknown.value.code == "previous_response_not_found"
 
 
+def test_what_a_response_would_read_is_counted_with_what_it_continues(
+    client: openai.OpenAI,
+) -> None:
+    first = client.responses.create(model="pilot", input="hello")
+    counted = client.responses.input_tokens.count(
+        model="pilot", input="and now?", previous_response_id=first.id
+    )
+    second = client.responses.create(model="pilot", input="and now?", previous_response_id=first.id)
+    assert second.usage
+    assert counted.input_tokens == second.usage.input_tokens
+
+
 def test_responses_that_are_not_stored(client: openai.OpenAI) -> None:
     response = client.responses.create(model="pilot", input="hello", store=False)
     with pytest.raises(openai.NotFoundError):

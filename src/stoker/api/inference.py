@@ -21,7 +21,6 @@ _WITH_V1: Final = {
     "/completions": Operation.COMPLETIONS,
     "/embeddings": Operation.EMBEDDINGS,
     "/rerank": Operation.RERANK,
-    "/responses/input_tokens": Operation.RESPONSES_INPUT_TOKENS,
     "/tokenize": Operation.TOKENIZE,
     "/detokenize": Operation.DETOKENIZE,
     "/apply-template": Operation.APPLY_TEMPLATE,

@@ -15,7 +15,7 @@ from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
 from stoker.base.errors import NotFound, UserError
-from stoker.gateway import Gateway, Operation, Passthrough, decode_call, read_body
+from stoker.gateway import Call, Gateway, Operation, Passthrough, decode_call, read_body
 from stoker.gateway.blame import engine_fault
 from stoker.gateway.caller import CALLER
 from stoker.wire.responses import Create, Item
@@ -107,26 +107,39 @@ class ResponsesRoutes:
         """The table."""
         for prefix in (*PREFIXES[:2], *(f"{prefix}/v1" for prefix in PREFIXES)):
             yield web.post(f"{prefix}/responses", self.create)
+            yield web.post(f"{prefix}/responses/input_tokens", self.count)
             yield web.get(f"{prefix}/responses/{{id}}", self.get)
             yield web.delete(f"{prefix}/responses/{{id}}", self.delete)
             yield web.get(f"{prefix}/responses/{{id}}/input_items", self.input_items)
 
     @open_to(Scope.MODELS)
     async def create(self, request: web.Request) -> web.StreamResponse:
-        body = await read_body(request)
-        engine = request.match_info.get("engine")
-        call = decode_call(body, Operation.RESPONSES, engine, preload=preload(request))
-        create = Create(body, int(time.time()))
-        history: tuple[Item, ...] = ()
-        if create.previous:
-            history = self._find(request, create.previous, "previous_response_id").history
-        call = replace(call, body=create.upstream(history))
+        call, create, history = await self._asked(request, Operation.RESPONSES)
 
         def done(response: dict[str, Any]) -> None:
             if create.store:
                 self._store.put(response, create.input, history, request[CALLER].tenant)
 
         return await self._gateway.serve(request, call, ResponsesAnswer(call.model, create, done))
+
+    @open_to(Scope.MODELS)
+    async def count(self, request: web.Request) -> web.StreamResponse:
+        """How many tokens a response would read, what it continues included."""
+        call, _, _ = await self._asked(request, Operation.RESPONSES_INPUT_TOKENS)
+        return await self._gateway.serve(request, call)
+
+    async def _asked(
+        self, request: web.Request, operation: Operation
+    ) -> tuple[Call, Create, tuple[Item, ...]]:
+        """What to ask the engine, what the client asked for, and the conversation before it."""
+        body = await read_body(request)
+        engine = request.match_info.get("engine")
+        call = decode_call(body, operation, engine, preload=preload(request))
+        create = Create(body, int(time.time()))
+        history: tuple[Item, ...] = ()
+        if create.previous:
+            history = self._find(request, create.previous, "previous_response_id").history
+        return replace(call, body=create.upstream(history)), create, history
 
     @open_to(Scope.MODELS)
     async def get(self, request: web.Request) -> web.StreamResponse:
