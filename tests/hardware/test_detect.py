@@ -90,6 +90,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch, *, broken: str = "", count: int = 2) -
         nvmlDeviceGetHandleByIndex=lambda number: number,
         nvmlDeviceGetMemoryInfo=memory,
         nvmlDeviceGetName=lambda _: b"RTX",
+        nvmlDeviceGetUUID=lambda number: f"GPU-{number}7c1a",
     )
     monkeypatch.setitem(sys.modules, "pynvml", fake)
 
@@ -101,12 +102,36 @@ def test_nvidia_gpus_through_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     (device,) = finding.devices
     assert (device.id, device.name, device.free) == ("CUDA0", "RTX", 20 * GIB)
     assert finding.note == "GPU 1 does not tell its memory: GPU is lost"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert nvidia.find().note.endswith("; CUDA_VISIBLE_DEVICES=0 may hide some of them")
     nvml(monkeypatch, count=0)
     finding = nvidia.find()
     assert not finding.devices
     assert "knows of none" in finding.note
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen", "note"),
+    [
+        ("0", ["CUDA0"], "CUDA_VISIBLE_DEVICES=0 hides 1 of 2"),
+        ("GPU-07", ["CUDA0"], "CUDA_VISIBLE_DEVICES=GPU-07 hides 1 of 2"),
+        (
+            "1",
+            [],
+            "GPU 1 does not tell its memory: GPU is lost; CUDA_VISIBLE_DEVICES=1 hides 1 of 2",
+        ),
+        ("1, 0", ["CUDA0"], "GPU 1 does not tell its memory: GPU is lost"),
+        ("-1,0", [], "CUDA_VISIBLE_DEVICES=-1,0 hides 2 of 2"),
+        ("", [], "CUDA_VISIBLE_DEVICES= hides 2 of 2"),
+    ],
+)
+def test_gpus_that_were_hidden_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, seen: list[str], note: str
+) -> None:
+    """vLLM is told numbers, in place of what the variable said: a hidden GPU would be used."""
+    nvml(monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    finding = nvidia.find()
+    assert [device.id for device in finding.devices] == seen
+    assert finding.note == note
 
 
 def test_a_driver_that_does_not_answer_is_said(

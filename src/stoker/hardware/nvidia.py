@@ -11,10 +11,11 @@ from stoker.planner.devices import Device
 KIND: Final = "NVIDIA"
 _DRIVER: Final = Path("/proc/driver/nvidia/version")
 _NVIDIA: Final = "0x10de"
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 def find(drm: Path = Path("/sys/bus/pci/devices")) -> Finding:
-    """All GPUs this process may use. Blocks for some milliseconds."""
+    """All GPUs this process may use, numbered as the driver does. Blocks for some milliseconds."""
     try:
         nvml: Any = importlib.import_module("pynvml")
     except ImportError:
@@ -24,18 +25,47 @@ def find(drm: Path = Path("/sys/bus/pci/devices")) -> Finding:
     except nvml.NVMLError as error:
         return _without_driver(drm, str(error))
     try:
-        looks = [_look(nvml, number) for number in range(nvml.nvmlDeviceGetCount())]
+        count = nvml.nvmlDeviceGetCount()
+        visible = _visible(nvml, count)
+        looks = [_look(nvml, number) for number in visible]
     except nvml.NVMLError as error:
         return Finding(KIND, note=f"the driver does not list its GPUs: {error}")
     finally:
         nvml.nvmlShutdown()
     found = tuple(look for look in looks if isinstance(look, Device))
     lost = [look for look in looks if isinstance(look, str)]
-    if hidden := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        lost.append(f"CUDA_VISIBLE_DEVICES={hidden} may hide some of them")
-    if not looks:
+    if hidden := count - len(visible):
+        lost.append(f"{_VISIBLE}={os.environ[_VISIBLE]} hides {hidden} of {count}")
+    if not count:
         lost.append("the driver is loaded and knows of none")
     return Finding(KIND, found, note="; ".join(lost))
+
+
+def _visible(nvml: Any, count: int) -> list[int]:
+    """Those that CUDA_VISIBLE_DEVICES names by number or UUID, up to a word that names none."""
+    chosen = os.environ.get(_VISIBLE)
+    if chosen is None:
+        return list(range(count))
+    names = [(str(number), _uuid(nvml, number)) for number in range(count)]
+    found: list[int] = []
+    for word in map(str.strip, chosen.split(",")):
+        named = [
+            number
+            for number, (digits, uuid) in enumerate(names)
+            if word == digits or (word.startswith("GPU-") and uuid.startswith(word))
+        ]
+        if len(named) != 1:
+            break
+        found += named
+    return sorted(set(found))
+
+
+def _uuid(nvml: Any, number: int) -> str:
+    try:
+        uuid = nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(number))
+    except nvml.NVMLError:
+        return ""
+    return uuid.decode() if isinstance(uuid, bytes) else str(uuid)
 
 
 def _look(nvml: Any, number: int) -> Device | str:
