@@ -81,3 +81,8 @@ def test_a_model_that_is_not_there(daemon: Daemon, registry: RunningRegistry) ->
     assert done.returncode == 1
     assert "404" in done.stderr
     assert "Traceback" not in done.stderr
+    sent = daemon.cli("push", "me/none")
+    assert sent.returncode == 1
+    assert (
+        "hint: give a model that is here this name first: stoker tag MODEL me/none" in sent.stderr
+    )

@@ -14,7 +14,7 @@ from stoker.api.progress import stream_progress
 from stoker.api.query import reads
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import find_usable, json_response, native, removals, visible
-from stoker.base.errors import StokerError, UserError
+from stoker.base.errors import ModelNotFound, StokerError, UserError
 from stoker.distribution import Puller
 from stoker.distribution.push import Pusher
 from stoker.gateway import read_body
@@ -103,7 +103,11 @@ class ModelRoutes:
         asked = await read_json(request, manage.PushModel)
         name = request.match_info["name"]
         target = parse_reference(name).tagged
-        model = self._library.named(name).descriptor
+        try:
+            model = self._library.named(name).descriptor
+        except ModelNotFound as error:
+            error.hint = f"give a model that is here this name first: stoker tag MODEL {name}"
+            raise
         bearer = asked.bearer_token or None
         return await stream_progress(request, self._pusher.push(model, target, bearer=bearer))
 
