@@ -208,6 +208,9 @@ LIES = {
     "unaligned offset": head(1) + entry("t", (32,), 0, 8) + bytes(999),
     "offset past the end": head(1) + entry("t", (32,), 0, 1 << 20) + bytes(999),
     "offset 2^63": head(1) + entry("t", (32,), 0, HUGE) + bytes(999),
+    "a hole": head(2) + entry("a", (32,), 0, 0) + entry("b", (32,), 0, 160) + bytes(999),
+    "a hole at the start": head(1) + entry("a", (32,), 0, 32) + bytes(999),
+    "not in order": head(2) + entry("a", (32,), 0, 128) + entry("b", (32,), 0, 0) + bytes(999),
     "tensors overlap": head(2) + entry("a", (32,), 0, 0) + entry("b", (32,), 0, 96) + bytes(999),
     "a tensor name of 2^40": head(1) + struct.pack("<Q", 1 << 40) + bytes(999),
 }  # fmt: skip
@@ -229,5 +232,5 @@ def test_lies_cost_little_when_the_size_is_unknown(name: str) -> None:
     except ParseError:
         pass
     else:
-        assert "small file" in name or "past the end" in name
+        assert "small file" in name
     assert time.perf_counter() - start < 0.5

@@ -103,7 +103,10 @@ def gguf_header(*, file_size: int | None = None) -> Parser[GgufHeader]:
         tensors[tensor.name] = tensor
     table = tuple(tensors.values())
     data_offset = _padded(cursor.position, alignment)
-    needed = _check_layout(table, data_offset, file_size) if table else cursor.position
+    needed = cursor.position
+    if table:
+        needed = data_offset + _check_layout(table, data_offset, alignment)
+        _check_size(needed, file_size)
     return GgufHeader(version, MappingProxyType(metadata), table, alignment, data_offset, needed)
 
 
@@ -173,22 +176,28 @@ def _elements(name: str, shape: tuple[int, ...], at: int) -> int:
     return elements
 
 
-def _check_layout(tensors: tuple[Tensor, ...], data_offset: int, file_size: int | None) -> int:
-    """Tensors do not overlap and lie inside the file. Returns the size the file must have."""
+def _check_layout(tensors: tuple[Tensor, ...], data_offset: int, alignment: int) -> int:
+    """Tensors lie in the order of the table, without a hole. Returns where the last one ends."""
     end = 0
-    for tensor in sorted(tensors, key=lambda tensor: tensor.offset):
-        start = data_offset + tensor.offset
-        if tensor.offset < end:
-            raise ParseError(f"gguf: tensor {tensor.name!r} overlaps another one", offset=start)
+    for tensor in tensors:
+        place = _padded(end, alignment)
+        if tensor.offset != place:
+            raise ParseError(
+                f"gguf: tensor {tensor.name!r} at {tensor.offset}, not at {place} where the one"
+                " before ends",
+                offset=data_offset + place,
+            )
         end = tensor.offset + tensor.size
-    needed = data_offset + end
+    return end
+
+
+def _check_size(needed: int, file_size: int | None) -> None:
     if file_size is not None and file_size < needed:
         raise ParseError(
             f"gguf: the file has {file_size} bytes, its tensors need {needed}",
             offset=file_size,
             hint="the file is incomplete; fetch it again",
         )
-    return needed
 
 
 def _padded(offset: int, alignment: int) -> int:
