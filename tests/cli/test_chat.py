@@ -114,8 +114,10 @@ def test_ctrl_c_during_a_single_answer(daemon: Stub) -> None:
 
 def test_an_answer_cannot_control_the_terminal(daemon: Stub) -> None:
     daemon.answer = ["a\x1b[2Jb", "\x9bc\r\n👩\u200d🚀"]
+    daemon.reasoning = ["d\x1b[2Je"]
     with terminal("run", "smollm2", "hi") as screen:
         assert screen.end() == 0
+    assert "Thinking:\r\nd[2Je" in screen.seen
     assert screen.seen.endswith("a[2Jbc\r\n👩\u200d🚀\r\n")
 
 
@@ -127,6 +129,14 @@ def test_a_long_wait_is_explained(daemon: Stub) -> None:
         assert screen.end() == 130
     # What was drawn is erased again.
     assert screen.seen.rstrip("\r\n^C").endswith("\x1b[K")
+
+
+def test_a_wait_takes_one_line_of_a_narrow_terminal(daemon: Stub) -> None:
+    daemon.stall_after = 0
+    with terminal("run", "smollm2", "hi", environ={"COLUMNS": "19"}) as screen:
+        screen.expect("waiting for smol \x1b[K")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
 
 
 def test_bars_on_a_terminal(daemon: Stub) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TextIO
 
 from stoker.base.errors import StokerError
 from stoker.cli.attachments import Content, expand
@@ -113,7 +113,7 @@ class _Printer:
 
     def show(self, delta: Delta) -> None:
         if delta.notice:
-            say(delta.notice)
+            say(_harmless(delta.notice, sys.stderr))
         if delta.reasoning:
             heading = "" if self._thoughts else "Thinking:\n"
             self._think(f"{heading}{delta.reasoning}")
@@ -123,7 +123,7 @@ class _Printer:
                 self._think("\n\n--\n\n")
             self._texts.append(delta.text)
             if not self._quiet:
-                sys.stdout.write(_harmless(delta.text))
+                sys.stdout.write(_harmless(delta.text, sys.stdout))
                 sys.stdout.flush()
 
     def end(self) -> None:
@@ -133,12 +133,12 @@ class _Printer:
 
     def _think(self, text: str) -> None:
         if not self._quiet:
-            say(f"{self._dim}{text}{self._reset}", end="")
+            say(f"{self._dim}{_harmless(text, sys.stderr)}{self._reset}", end="")
 
 
-def _harmless(text: str) -> str:
+def _harmless(text: str, to: TextIO) -> str:
     """On a terminal without escape sequences: a model may repeat what a web page told it."""
-    return text.translate(_CONTROLS) if sys.stdout.isatty() else text
+    return text.translate(_CONTROLS) if to.isatty() else text
 
 
 def interact(conversation: Conversation, reader: LineReader) -> None:

@@ -1,9 +1,12 @@
 """Says on a terminal what we are waiting for, when it takes longer than a second."""
 
+import shutil
 import sys
 import threading
 from types import TracebackType
 from typing import Final, Self, final
+
+from stoker.cli.errors import printable
 
 _PATIENCE: Final = 1.0
 _FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -48,7 +51,9 @@ class Spinner:
             return
         frame = 0
         while not self._over.wait(_EVERY):
-            sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {self.text} \x1b[K")
+            # A longer line would wrap, and each frame leave one behind.
+            text = printable(self.text)[: shutil.get_terminal_size().columns - 3]
+            sys.stderr.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {text} \x1b[K")
             sys.stderr.flush()
             frame += 1
         sys.stderr.write("\r\x1b[K")
