@@ -1,6 +1,7 @@
 """Mistakes on the command line, and help for them."""
 
 import json
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from stoker.base.errors import DaemonError, StokerError
 from stoker.cli.errors import EXIT_CODES, UsageError, exit_code, refusal, report
-from stoker.cli.output import put_json
+from stoker.cli.output import put_json, put_json_line
 from stoker.cli.parser import Options, Parser
 from stoker.cli.table import ELSEWHERE, INSTEAD, commands, find
 from tests.cli.conftest import Stoker
@@ -254,10 +255,13 @@ def test_control_characters_do_not_reach_the_terminal(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "error: a\\x1b[2Jb\\u202ec\nhint: é\n"
 
 
-def test_json_for_people_controls_no_terminal_either(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("show", [put_json, put_json_line])
+def test_json_for_people_controls_no_terminal_either(
+    show: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     """U+009B begins a sequence like ESC [ does; a file may call its author anything."""
     said = {"author": "a\u009b2Jb\u202ec\x7f\u2028é", "path": "x\ty\nz"}
-    put_json(said)
+    show(said)
     shown = capsys.readouterr().out
     assert json.loads(shown) == said
     assert all(c.isprintable() or c == "\n" for c in shown)

@@ -52,6 +52,12 @@ def put_json(value: Any, *, indent: int = 4) -> None:
     put(text + "\n")
 
 
+def put_json_line(value: Any) -> None:
+    """One value of a stream of them, at once."""
+    put_json(value, indent=-1)
+    sys.stdout.flush()
+
+
 def age(created: int) -> str:
     """`2 months ago`; nothing when the time is unknown."""
     if created <= 0:

@@ -98,7 +98,8 @@ def _persist(attempt: Callable[[], Iterable[Progress]], verb: str) -> str:
         except RemoteError as error:
             if not _worth_retrying(error, begun.yes):
                 raise
-            say(f"{error.message}\nRetrying {verb} (attempt {tries}/{len(WAITS)}) in {wait}s...")
+            say(printable(error.message))
+            say(f"Retrying {verb} (attempt {tries}/{len(WAITS)}) in {wait}s...")
         time.sleep(wait)
     return _follow(begun.watch(attempt()))
 

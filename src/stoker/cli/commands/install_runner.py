@@ -1,12 +1,9 @@
 """`install-runner`, `reinstall-runner`: engines and builds of engines; without one, the service."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from stoker.base.errors import StokerError
 from stoker.cli import background, steps
@@ -14,7 +11,7 @@ from stoker.cli import parser as cli
 from stoker.cli.commands.runner import told
 from stoker.cli.commands.serve import add_listen_flags, add_tls_flags, tls_settings
 from stoker.cli.errors import UsageError, doing, say
-from stoker.cli.output import put
+from stoker.cli.output import put, put_json_line
 from stoker.cli.session import Session
 from stoker.client.client import Client
 
@@ -84,8 +81,7 @@ def run(options: Options, session: Session) -> int:
         )
         if options.json:
             for record in records:
-                put(msgspec.json.encode(record).decode() + "\n")
-                sys.stdout.flush()
+                put_json_line(record)
         else:
             put(steps.show(records) + "\n")
     return 0

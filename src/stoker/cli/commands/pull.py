@@ -1,11 +1,10 @@
 """`pull`: download a model into the store."""
 
-import msgspec
 
 from stoker.cli import parser as cli
 from stoker.cli import transfer
 from stoker.cli.errors import doing
-from stoker.cli.output import put
+from stoker.cli.output import put, put_json_line
 from stoker.cli.session import Session
 
 
@@ -29,7 +28,7 @@ def run(options: Options, session: Session) -> int:
     if options.json:
         with doing("Failed to pull model"):
             for record in client.pull(name, bearer_token=transfer.hub_token(name)):
-                put(msgspec.json.encode(record).decode() + "\n")
+                put_json_line(record)
         return 0
     put(transfer.pull(client, name) + "\n")
     return 0

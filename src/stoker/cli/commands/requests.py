@@ -1,14 +1,11 @@
 """`requests`: what models were asked and what they answered, when the service records it."""
 
-import sys
 from contextlib import suppress
-
-import msgspec
 
 from stoker.base.errors import DaemonError, Unreachable
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
-from stoker.cli.output import put, put_json
+from stoker.cli.output import put_json, put_json_line
 from stoker.cli.session import Session
 from stoker.client.client import Client
 
@@ -47,8 +44,7 @@ def run(options: Options, session: Session) -> int:
         # It has just answered; when it cannot be reached now, it ended, and so does the stream.
         with suppress(Unreachable):
             for recorded in stream:
-                put(msgspec.json.encode(recorded).decode() + "\n")
-                sys.stdout.flush()
+                put_json_line(recorded)
     say("Stream closed by server.")
     return 0
 
