@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import openai
 import psutil
 import pytest
@@ -13,6 +14,7 @@ from tests.components.daemon import Daemon
 from tests.components.http import ask
 
 HI: list[dict[str, str]] = [{"role": "user", "content": "hi"}]
+DEEP = "arguments must be nested at most 1000 deep"
 LONG = "hello world " * 2000
 
 
@@ -42,6 +44,51 @@ def test_the_bounds_themselves_are_allowed() -> None:
 def test_the_last_of_two_keys_counts_as_it_does_for_engines() -> None:
     with pytest.raises(UserError, match="n must be"):
         decode_call(b'{"model": "m", "n": 1, "\\u006e": 1000}', Operation.CHAT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("[" * 5000, DEEP),
+        ("\ufeff" + '{"a":' * 5000, DEEP),  # a mark that llama.cpp skips
+        ("[]" * 5000, ""),
+        ("[]" * 5_000_000, DEEP),  # more than anybody wants counted
+        ('["' + "[" * 5000 + '"]', ""),
+        ('["a\\"' + "[" * 5000 + '"]', ""),
+        ('"\\' * 2_000_000 + "[" * 5000, ""),  # a text that never ends; no JSON either
+        ('"a' * 2_000_000 + "[" * 5000, DEEP),
+        ("\\" * 2_000_000 + "[" * 5000, DEEP),
+    ],
+)
+def test_depth_is_looked_for_in_what_an_engine_takes_apart(arguments: str, said: str) -> None:
+    called = {"model": "m", "messages": [{"tool_calls": [{"function": {"arguments": arguments}}]}]}
+    for escaped in (msgspec.json.encode(called), _all_escaped(called, arguments)):
+        if said:
+            with pytest.raises(UserError, match=said):
+                decode_call(escaped, Operation.CHAT)
+        else:
+            assert decode_call(escaped, Operation.CHAT).model == "m"
+
+
+def test_a_body_is_not_looked_into_whatever_it_holds() -> None:
+    """Its values would take many times its size."""
+    body = b'{"model": "m", "x": [' + b"[]," * 4_100_000 + b"1]}"
+    with pytest.raises(UserError, match="at most 4000000 parts"):
+        decode_call(body, Operation.CHAT)
+    many = b'{"model": "m", "messages": [' + b'{"arguments": "{}"},' * 50_000 + b"1]}"
+    assert decode_call(many, Operation.CHAT).model == "m"
+
+
+def _all_escaped(called: object, arguments: str) -> bytes:
+    """The same with brackets as JSON may also write them."""
+    body = msgspec.json.encode(called)
+    start = body.rindex(b'"arguments":') + len(b'"arguments":')
+    own = msgspec.json.encode(arguments)
+    return (
+        body[:start]
+        + own.replace(b"[", b"\\u005b").replace(b"{", b"\\u007b")
+        + body[start + len(own) :]
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,15 @@ MAX_DEPTH: Final = 1000
 MAX_BRACKETS: Final = 1_000_000
 """In all such texts of a body: each is looked at, and no context holds that many."""
 
+MAX_PARTS: Final = 4_000_000
+"""Values in a body that is looked into: each takes memory, and no context holds that many."""
+
 # In a body, a bracket may also be written as `\u005b`.
 _SIGNS: Final = (b"[", b"{", b"(", b"\\u00")
 _BRACKETS: Final = {"arguments": "[]{}", "grammar": "()"}
 _NO_BRACKET: Final = {name: re.compile(f"[^{re.escape(of)}]+") for name, of in _BRACKETS.items()}
-_TEXT: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# One that does not end is the rest: to look for another in it would take the square of its length.
+_TEXT: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _STEP: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 
 
@@ -33,6 +37,8 @@ def check_nesting(body: bytes) -> None:
     # Four counts and no more for nearly every body.
     if sum(map(body.count, _SIGNS)) <= MAX_DEPTH:
         return
+    if body.count(b",") > MAX_PARTS:
+        raise UserError(f"invalid request: it must have at most {MAX_PARTS} parts")
     left = MAX_BRACKETS
     for name, text in _texts(msgspec.json.decode(body)):
         # What stands between quotes in JSON is not taken apart.
@@ -48,7 +54,11 @@ def _texts(value: Any) -> Iterator[tuple[str, str]]:
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            yield from ((n, v) for n, v in one.items() if n in _BRACKETS and isinstance(v, str))
+            yield from (
+                (name, text)
+                for name, text in one.items()
+                if name in _BRACKETS and isinstance(text, str) and len(text) > MAX_DEPTH
+            )
             waiting.extend(one.values())
         elif isinstance(one, list):
             waiting.extend(one)

@@ -1,6 +1,5 @@
 """`pull`: download a model into the store."""
 
-
 from stoker.cli import parser as cli
 from stoker.cli import transfer
 from stoker.cli.errors import doing
