@@ -16,9 +16,8 @@ from stoker.formats.quant import MAX_TEMPLATE
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
-from stoker.oci.modelconfig import ModelConfig
+from stoker.oci.modelconfig import MAX_CONTEXT, ModelConfig
 from stoker.oci.modelpack import modelpack_config_bytes, modelpack_type
-from stoker.planner.describe import MAX_CONTEXT
 from stoker.store.headers import check_file, gguf_facts
 
 _MAX_LICENSE: Final = 16 * 1024 * 1024

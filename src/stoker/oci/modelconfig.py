@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ from stoker.base.errors import ParseError, UnsupportedFormat
 from stoker.oci.digest import Digest, parse_digest
 from stoker.oci.manifest import MAX_METADATA
 from stoker.oci.mediatypes import CNCF_CONFIG, MODEL_CONFIGS
+
+MAX_CONTEXT: Final = (1 << 31) - 1
+"""`context_size` is an int32 in Docker's config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,18 @@ def parse_config(data: bytes, media_type: str) -> ModelConfig:
         parameters=model.parameters or model.paramSize,
         architecture=model.architecture,
         size=model.size or (model.paramSize if modelpack else ""),
-        context_size=model.context_size,
+        context_size=possible_context(model.context_size),
         created=described.created or described.createdAt,
         diff_ids=_diff_ids(wire),
         gguf=MappingProxyType(model.gguf or {}),
         safetensors=MappingProxyType(model.safetensors or {}),
         diffusers=MappingProxyType(model.diffusers or {}),
     )
+
+
+def possible_context(tokens: int | None) -> int | None:
+    """A number of tokens that can be one; None for any other, as when nothing is said."""
+    return tokens if tokens and 0 < tokens <= MAX_CONTEXT else None
 
 
 def _diff_ids(wire: _WireConfig) -> tuple[Digest, ...]:

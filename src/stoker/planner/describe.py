@@ -3,22 +3,15 @@
 Lives here and not in `formats`, because `formats` and `oci` do not know each other.
 """
 
-from typing import Final
-
 from stoker.base.units import binary_size, decimal_size, parameter_count
 from stoker.formats.facts import ModelFacts
-from stoker.oci.modelconfig import ModelConfig
+from stoker.oci.modelconfig import ModelConfig, possible_context
 from stoker.planner.spec import Format
-
-MAX_CONTEXT: Final = (1 << 31) - 1
-"""`context_size` is an int32 in Docker's config."""
 
 
 def model_config_of(facts: ModelFacts) -> ModelConfig:
     """The config of an artifact with this model; `created` and `diff_ids` are the packer's."""
-    context = facts.context_size
-    if context is not None and not 0 < context <= MAX_CONTEXT:
-        context = None
+    context = possible_context(facts.context_size)
     if facts.format == Format.GGUF:
         return ModelConfig(
             format=Format.GGUF.value,
