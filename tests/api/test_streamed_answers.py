@@ -44,6 +44,14 @@ def test_the_answer_to_a_head_is_a_head(daemon: Daemon, path: str, header: bytes
     assert rest.endswith(b'{"version":"0.1.0"}\n')
 
 
+@pytest.mark.parametrize("wish", ["", "Connection: keep-alive\r\n"])
+def test_a_stream_in_http_1_0_ends_with_its_connection(daemon: Daemon, wish: str) -> None:
+    """It has no length there, and no chunks: nothing else could end it."""
+    body = b'{"model": "pilot", "prompt": "hi", "options": {"num_predict": 2}}'
+    head = f"POST /api/generate HTTP/1.0\r\n{wish}Content-Length: {len(body)}\r\n\r\n"
+    assert said(daemon, head.encode() + body).endswith(b'"done":true}\n')
+
+
 def test_an_answer_that_fails_in_the_middle_looks_cut_off(daemon: Daemon, tmp_path: Path) -> None:
     """Another program shortens its file while it is sent."""
     file = tmp_path / "long.gguf"

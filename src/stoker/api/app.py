@@ -8,7 +8,13 @@ from aiohttp import web
 import stoker
 from stoker.api.admission import Admission
 from stoker.api.audit import Audit
-from stoker.api.middleware import REQUEST_LOG, identify, sign, translate_errors
+from stoker.api.middleware import (
+    REQUEST_LOG,
+    close_if_endless,
+    identify,
+    sign,
+    translate_errors,
+)
 from stoker.api.origins import Gatekeeper, Policy
 from stoker.api.scope import Scope, open_to
 from stoker.api.views import json_response
@@ -31,7 +37,7 @@ def build_app(
 ) -> web.Application:
     """The application; the daemon puts it on its listeners."""
     app = web.Application(middlewares=[identify])
-    app.on_response_prepare.append(sign)
+    app.on_response_prepare.extend([sign, close_if_endless])
     app[LIMITS] = limits
     app[BODIES] = Bodies()
     app[REQUEST_LOG] = RequestLog()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from stoker.api.errors import (
     anthropic_response,
@@ -61,6 +61,15 @@ def _caller(request: web.Request) -> str:
 async def sign(request: web.Request, response: web.StreamResponse) -> None:
     """What every answer gets. `identify` has not seen one to an `Expect` that nobody knows."""
     put_signature(response, request_id.get() or accepted(request.headers.get(HEADER)))
+
+
+async def close_if_endless(request: web.Request, response: web.StreamResponse) -> None:
+    """Without length and chunks only the connection's end is the answer's (RFC 9112, section 6.3).
+
+    HTTP/1.0 knows no chunks; aiohttp keeps the connection all the same when it is asked to.
+    """
+    if request.version < HttpVersion11 and response.content_length is None:
+        response.force_close()
 
 
 def put_signature(response: web.StreamResponse, name: str) -> None:
