@@ -62,7 +62,7 @@ HALF = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 BODY = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{"
 
 
-@pytest.mark.parametrize("said", [b"", b"G", HALF, HALF + b"a\r\n"])
+@pytest.mark.parametrize("said", [b"", b"G", HALF, HALF + b"a\r\n", b"\r\n\r\n", b"\n\n" + HALF])
 def test_row_16_a_header_that_never_ends_is_cut(hurried: Daemon, said: bytes) -> None:
     with connected(hurried, said) as line:
         assert whole(line) == b""

@@ -174,7 +174,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._tail is not None:
-            seen = self._tail + data
+            # Line breaks before a request are skipped (RFC 9112, section 2.2), and end no header.
+            seen = self._tail + data if self._tail else data.lstrip(b"\r\n")
             # An empty line ends a header, and strict parsers may wait for a carriage return in it.
             if b"\n\r\n" in seen or b"\n\n" in seen:
                 self._tail = None
