@@ -89,6 +89,16 @@ def test_a_refusal_in_an_openai_envelope_says_its_hint_once(daemon: Stub, http: 
     assert caught.value.remote_code == "model_not_found"
 
 
+def test_who_sends_elsewhere_has_done_nothing(daemon: Stub, http: Transports) -> None:
+    """As a proxy does to whoever comes without TLS; an empty answer looks like a success."""
+    there = "https://models.example/models"
+    daemon.fail["/models"] = (301, "", {"Location": there})
+    with pytest.raises(DaemonError, match=f"sends to {there} ") as caught:
+        http.read(endpoint_for(daemon.url), MODELS)
+    assert caught.value.status == 301
+    assert daemon.paths() == ["GET /models"]
+
+
 def test_a_refusal_without_a_word(daemon: Stub, http: Transports) -> None:
     daemon.fail["/models"] = (503, "", {})
     with pytest.raises(DaemonError, match="the daemon answered 503 Service Unavailable"):

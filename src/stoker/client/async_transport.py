@@ -81,9 +81,9 @@ class AsyncTransport:
                     headers=headers_of(self.endpoint, request, self.user_agent),
                     allow_redirects=False,
                 )
-                refused = b"" if response.status < 400 else await _start(response)
+                refused = b"" if response.status < failures.REDIRECT else await _start(response)
             async with response:
-                if response.status >= 400:
+                if response.status >= failures.REDIRECT:
                     origin = str(self.endpoint)
                     raise failures.refusal(response.status, response.headers.get, refused, origin)
                 yield AsyncStream(response, self.endpoint, request.timeout)

@@ -16,12 +16,23 @@ from stoker.wire.manage import ERROR_CODE_HEADER, ERROR_HINT_HEADER
 
 MAX_ERROR: Final = 64 * 1024
 """Bytes of a refusal that are read."""
+REDIRECT: Final = 300
+"""The least status that is no success. A proxy may send elsewhere whoever comes without TLS;
+following it would hand on the key and lose the body."""
 
 
 def refusal(
     status: int, header: Callable[[str], str | None], body: bytes, origin: str
 ) -> DaemonError:
-    """A daemon's answer of 400 and above. `header` finds a name in any case."""
+    """A daemon's answer of `REDIRECT` and above. `header` finds a name in any case."""
+    if status < 400:
+        elsewhere = header("Location") or "another address"
+        return DaemonError(
+            f"{origin} sends to {elsewhere} ({status}), and was not followed",
+            origin=origin,
+            status=status,
+            hint="name that address, if it is right: STOKER_HOST, or stoker context",
+        )
     message, code = unwrap_error(body.decode("utf-8", "replace"))
     hint = header(ERROR_HINT_HEADER)
     if hint:

@@ -91,7 +91,8 @@ class Transport:
                 connection.link.settimeout(request.timeout)
                 self._send(connection, request)
                 response = connection.getresponse()
-                refused = _refusal(response, str(self.endpoint)) if response.status >= 400 else None
+                refuses = response.status >= failures.REDIRECT
+                refused = _refusal(response, str(self.endpoint)) if refuses else None
             except (OSError, http.client.HTTPException) as error:
                 raise _unreachable(error, self.endpoint, request.timeout) from error
             if refused is not None:
