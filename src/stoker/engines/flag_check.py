@@ -52,7 +52,9 @@ def checked(flags: Sequence[str], language: Language) -> tuple[str, ...]:
     for token in flags:
         if not token.startswith("-") or _NEGATIVE.fullmatch(token):
             if not began:
-                raise InvalidSetting(f'runtime flags must begin with a flag, not with "{token}"')
+                raise InvalidSetting(
+                    f'runtime flags must begin with a flag, not with "{_short(token)}"'
+                )
             _check_value(arguments[-1] if arguments else "", waiting, token, token)
             arguments.append(token)
             waiting = None
@@ -70,7 +72,7 @@ def checked(flags: Sequence[str], language: Language) -> tuple[str, ...]:
         if equals:
             if value.startswith("-") and not _NEGATIVE.fullmatch(value):
                 raise InvalidSetting(
-                    f"invalid flag \"{token}\": value cannot start with '-' "
+                    f"invalid flag \"{_short(token)}\": value cannot start with '-' "
                     "unless followed by a digit"
                 )
             _check_value(key, waiting, value, token)
@@ -85,7 +87,7 @@ def _canonical(name: str, language: Language) -> str:
     key = name.replace("_", "-") if name.startswith("--") else name
     if key not in language.table and key not in language.renamed:
         raise InvalidSetting(
-            f'runtime flag "{name}" is not allowed for backend "{language.engine}"',
+            f'runtime flag "{_short(name)}" is not allowed for backend "{language.engine}"',
             hint=language.hint(key),
         )
     return key
@@ -94,10 +96,13 @@ def _canonical(name: str, language: Language) -> str:
 def _check_value(key: str, flag: Flag | None, value: str, token: str) -> None:
     if (flag is None or flag.kind is not Kind.TEXT) and ("/" in value or "\\" in value):
         raise InvalidSetting(
-            f"invalid runtime flag \"{token}\": paths are not allowed (contains '/' or '\\\\')"
+            f'invalid runtime flag "{_short(token)}":'
+            " paths are not allowed (contains '/' or '\\\\')"
         )
     if flag is None:
-        raise InvalidSetting(f'runtime flag "{key}" takes no value, or one less than "{value}"')
+        raise InvalidSetting(
+            f'runtime flag "{key}" takes no value, or one less than "{_short(value)}"'
+        )
     match flag.kind:
         case Kind.NUMBER:
             right = bool(_NUMBER.fullmatch(value)) or value in flag.words
@@ -110,7 +115,7 @@ def _check_value(key: str, flag: Flag | None, value: str, token: str) -> None:
         case _:
             right = True
     if not right:
-        raise InvalidSetting(f'runtime flag "{key}" wants {_wish(flag)}, not "{value}"')
+        raise InvalidSetting(f'runtime flag "{key}" wants {_wish(flag)}, not "{_short(value)}"')
 
 
 def _complete(arguments: list[str], waiting: Flag | None, language: Language) -> None:
@@ -135,3 +140,7 @@ def _wish(flag: Flag) -> str:
             return f"one of: {words}"
         case _:
             return "a value"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}..."
