@@ -5,10 +5,12 @@
 Whole answers and streams, streams that are left, bad requests, loads and unloads, an engine killed
 now and then, pulls and removals. Twice a second memory, descriptors, threads and children of the
 daemon are looked at; after a warm-up of a fifth of the time, the last quarter is compared with the
-first. Exits with 1 when something grew beyond its tolerance, or when a request went unanswered.
+first; once a minute they are printed. Exits with 1 when something grew beyond its tolerance, or
+when a request went unanswered.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -31,6 +33,7 @@ from bench.table import show
 
 _WARM_UP: Final = 0.2
 _EVERY: Final = 0.5
+_SAID_EVERY: Final = 60.0
 _WITHIN: Final = 120.0
 """Seconds for any one request: more would be a request that is lost."""
 
@@ -110,7 +113,8 @@ class Soak:
 
     async def crash(self) -> int:
         for pid in self._daemon.engine_pids()[:1]:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.kill(pid, signal.SIGKILL)
         return 0
 
     async def come_and_go(self) -> int:
@@ -169,15 +173,21 @@ async def _soak(daemon: Daemon, files: Path, seconds: float) -> tuple[Soak, list
 
 
 async def _watch(soak: Soak, process: psutil.Process, seconds: float) -> list[dict[str, float]]:
-    began = time.monotonic()
+    began = said = time.monotonic()
     samples = []
     async with asyncio.TaskGroup() as clients:
         for _ in range(4):
             clients.create_task(soak.client(began + seconds))
         while (gone := time.monotonic() - began) < seconds:
             await asyncio.sleep(_EVERY)
+            seen = look(process)
             if gone > seconds * _WARM_UP:
-                samples.append(look(process))
+                samples.append(seen)
+            if time.monotonic() - said > _SAID_EVERY:
+                said = time.monotonic()
+                held = ", ".join(f"{value:.4g} {what}" for what, value in seen.items())
+                requests = sum(soak.answers.values())
+                print(f"{gone / 60:.0f} min: {requests} requests, {held}", flush=True)
     return samples
 
 
