@@ -7,9 +7,11 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -114,6 +116,23 @@ def test_it_dies_or_hangs_up_in_a_stream(
     assert len(parts) == int(fault[-1])
     assert "error" in last
     assert b"[DONE]" not in cut.value.partial
+
+
+def test_it_says_what_is_no_answer(faulty: FaultyDaemon, faults: Callable[[str], None]) -> None:
+    """Where it is translated; an engine's own dialect passes unread."""
+    faults("--babble 3")
+    data = json.dumps(BODY).encode()
+    with socket.create_connection(("127.0.0.1", faulty.daemon.port), timeout=30) as line:
+        line.sendall(b"POST /api/chat HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data))
+        got = b""
+        with suppress(ConnectionResetError):
+            while piece := line.recv(65536):
+                got += piece
+    *parts, last = [json.loads(line) for line in got.partition(b"\r\n\r\n")[2].splitlines()]
+    assert "t0 t1 t2 ".startswith("".join(part["message"]["content"] for part in parts))
+    assert "no answer" in last["error"]
+    reply = ask(faulty.daemon, "POST", "/api/chat", {**BODY, "stream": False})
+    assert (reply.status, "no answer" in reply.json["error"]) == (500, True)
 
 
 def test_it_hangs_up_between_requests_and_nobody_notices(

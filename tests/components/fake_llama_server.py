@@ -44,6 +44,7 @@ def _options() -> argparse.Namespace:
     answer.add_argument("--drop-after", type=int, help="close the connection after so many tokens")
     answer.add_argument("--crash-after", type=int, help="abort after so many tokens")
     answer.add_argument("--garbage", action="store_true", help="answer bytes that are no HTTP")
+    answer.add_argument("--babble", type=int, help="after so many tokens, what is no JSON")
     answer.add_argument("--short", action="store_true", help="announce more than is sent")
     answer.add_argument("--stall-after", type=int, help="say nothing more after so many tokens")
     answer.add_argument("--once", action="store_true", help="one request for each connection")
@@ -92,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b'{"choices": [')
             self.close_connection = True
+        elif self.options.babble is not None and not body.get("stream"):
+            self._send(b"babble")
         elif self.path == "/v1/embeddings":
             self._json(200, {"object": "list", "data": [{"index": 0, "embedding": [0.0, 1.0]}]})
         elif self.path not in ("/v1/chat/completions", "/v1/completions"):
@@ -115,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
                 os.abort()
             if number == options.stall_after:
                 time.sleep(600)
+            if number == options.babble:
+                self._chunk(b"data: babble\n\n")
             if number == options.drop_after:
                 self.close_connection = True
                 return
@@ -138,7 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _json(self, status: int, value: object) -> None:
-        content = json.dumps(value).encode()
+        self._send(json.dumps(value).encode(), status)
+
+    def _send(self, content: bytes, status: int = 200) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+import msgspec
 from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from stoker.base.errors import EngineError
 from stoker.gateway.answer import EVENT_STREAM
 from stoker.gateway.blame import blame
 from stoker.gateway.connection import Connection
@@ -40,13 +42,26 @@ async def relay(
 ) -> web.StreamResponse:
     """One request and its answer.
 
-    Raises EngineGone when the engine's side breaks, ClientGone when the client's does.
+    Raises EngineGone when the engine's side breaks, ClientGone when the client's does, EngineError
+    for what cannot be translated.
     """
     headers = _without(request.headers, _NOT_FORWARDED)
     headers[hdrs.CONTENT_TYPE] = "application/json"
     headers[hdrs.ACCEPT_ENCODING] = "identity"
     headers[HEADER] = request_id.get()
     answer = await connection.send(hdrs.METH_POST, path, headers, body)
+    try:
+        return await _pass_on(answer, out)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        engine = out.seen.engine
+        raise EngineError(
+            f"{engine} said what is no answer: {error}",
+            engine=engine,
+            hint="its log may say more: stoker logs",
+        ) from error
+
+
+async def _pass_on(answer: Connection, out: Outgoing) -> web.StreamResponse:
     back = _without(answer.headers, _NOT_RETURNED)
     # What is not a stream is read before anything is sent, so that a crash can be retried.
     if answer.status >= 400 or not back.get(hdrs.CONTENT_TYPE, "").startswith(EVENT_STREAM):
