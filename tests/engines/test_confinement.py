@@ -186,6 +186,18 @@ async def test_it_sends_no_letters_either(run_dir: Path) -> None:
     assert results["socket.socketpair()"] == "did"
 
 
+async def test_cuda_may_listen_for_its_peers(run_dir: Path) -> None:
+    """Its driver refuses to start without this socket; nothing of an engine connects to it."""
+    listen = (
+        "one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC);"
+        " one.bind(f'\\0cuda-uvmfd-{os.getpid()}'); one.listen(16)"
+    )
+    strange = "connect(socket.AF_UNIX, socket.SOCK_SEQPACKET, '\\0anybody')"
+    unconnected = "socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).send(b'x')"
+    results = await attempts(run_dir, listen, strange, unconnected, confinement=Confinement())
+    assert results == {listen: "did", strange: "EACCES", unconnected: "ENOTCONN"}
+
+
 async def test_it_changes_nothing_about_files_that_it_cannot_open(
     run_dir: Path, tmp_path: Path
 ) -> None:

@@ -87,7 +87,7 @@ _IO_URING_SETUP, _X32 = 425, 0x40000000
 _AF_UNIX, _AF_INET, _EACCES, _ENOSYS, _EAFNOSUPPORT = 1, 2, 13, 38, 97
 
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000
-_SOCK_STREAM, _SOCK_DGRAM, _SIOCSIFFLAGS, _IFF_UP = 1, 2, 0x8914, 1
+_SOCK_STREAM, _SOCK_DGRAM, _SOCK_SEQPACKET, _SIOCSIFFLAGS, _IFF_UP = 1, 2, 5, 0x8914, 1
 
 
 def tethered(
@@ -245,8 +245,9 @@ def _cut_off(kernel: ctypes.CDLL, calls: "tuple[int, int, int, int, tuple[int, .
     """What Landlock leaves open.
 
     No socket but a local one, and no connection to anybody: an engine only ever accepts. No
-    datagram either, which needs no connection; of a socket's kind the low four bits count. Nothing
-    about a file that it cannot open, no limits for others, no keys of the user's.
+    datagram either, which needs no connection; of a socket's kind the low four bits count. Packets
+    in sequence do need one, and CUDA does not start without such a socket. Nothing about a file
+    that it cannot open, no limits for others, no keys of the user's.
     """
     machine, socket, pair, prlimit, closed = calls
     load, equal, at_least, give, mask = 0x20, 0x15, 0x35, 0x06, 0x54  # BPF's words for it
@@ -259,7 +260,7 @@ def _cut_off(kernel: ctypes.CDLL, calls: "tuple[int, int, int, int, tuple[int, .
         "socket", (load, "", "", 16), (equal, "local", "", _AF_UNIX),
         (give, "", "", refuse | _EAFNOSUPPORT),
         "local", (load, "", "", 24), (mask, "", "", 15),
-        (equal, "allowed", "refused", _SOCK_STREAM),
+        (equal, "allowed", "", _SOCK_STREAM), (equal, "allowed", "refused", _SOCK_SEQPACKET),
         "limits", (load, "", "", 16), (equal, "allowed", "refused", 0),  # of this very process
         "allowed", (give, "", "", 0x7FFF0000),
         "refused", (give, "", "", refuse | _EACCES),
