@@ -72,7 +72,7 @@ def test_depth_is_looked_for_in_what_an_engine_takes_apart(arguments: str, said:
 
 def test_a_body_is_not_looked_into_whatever_it_holds() -> None:
     """Its values would take many times its size."""
-    body = b'{"model": "m", "x": [' + b"[]," * 4_100_000 + b"1]}"
+    body = b'{"model": "m", "arguments": [' + b"[]," * 4_100_000 + b"1]}"
     with pytest.raises(UserError, match="at most 4000000 parts"):
         decode_call(body, Operation.CHAT)
     many = b'{"model": "m", "messages": [' + b'{"arguments": "{}"},' * 50_000 + b"1]}"
@@ -80,12 +80,12 @@ def test_a_body_is_not_looked_into_whatever_it_holds() -> None:
 
 
 def _all_escaped(called: object, arguments: str) -> bytes:
-    """The same with brackets as JSON may also write them."""
+    """The same with the name and the brackets as JSON may also write them."""
     body = msgspec.json.encode(called)
     start = body.rindex(b'"arguments":') + len(b'"arguments":')
     own = msgspec.json.encode(arguments)
     return (
-        body[:start]
+        body[:start].replace(b"arguments", b"arg\\u0075ments")
         + own.replace(b"[", b"\\u005b").replace(b"{", b"\\u007b")
         + body[start + len(own) :]
     )

@@ -26,6 +26,9 @@ MAX_PARTS: Final = 4_000_000
 # In a body, a bracket may also be written as `\u005b`.
 _SIGNS: Final = (b"[", b"{", b"(", b"\\u00")
 _BRACKETS: Final = {"arguments": "[]{}", "grammar": "()"}
+_OPENING: Final = {"arguments": "[{", "grammar": "("}
+# A name that is spelled with escapes has one of these as well.
+_NAMES: Final = (b"arguments", b"grammar", b"\\u00")
 _NO_BRACKET: Final = {name: re.compile(f"[^{re.escape(of)}]+") for name, of in _BRACKETS.items()}
 # One that does not end is the rest: to look for another in it would take the square of its length.
 _TEXT: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -34,8 +37,8 @@ _STEP: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 
 def check_nesting(body: bytes) -> None:
     """For a body that is JSON. Raises UserError naming the field."""
-    # Four counts and no more for nearly every body.
-    if sum(map(body.count, _SIGNS)) <= MAX_DEPTH:
+    # A look and no more for nearly every body.
+    if not any(name in body for name in _NAMES) or sum(map(body.count, _SIGNS)) <= MAX_DEPTH:
         return
     if body.count(b",") > MAX_PARTS:
         raise UserError(f"invalid request: it must have at most {MAX_PARTS} parts")
@@ -57,8 +60,12 @@ def _texts(value: Any) -> Iterator[tuple[str, str]]:
             yield from (
                 (name, text)
                 for name, text in one.items()
-                if name in _BRACKETS and isinstance(text, str) and len(text) > MAX_DEPTH
+                if name in _BRACKETS and isinstance(text, str) and _may_be_deep(name, text)
             )
             waiting.extend(one.values())
         elif isinstance(one, list):
             waiting.extend(one)
+
+
+def _may_be_deep(name: str, text: str) -> bool:
+    return sum(map(text.count, _OPENING[name])) > MAX_DEPTH
