@@ -198,6 +198,38 @@ async def test_cuda_may_listen_for_its_peers(run_dir: Path) -> None:
     assert results == {listen: "did", strange: "EACCES", unconnected: "ENOTCONN"}
 
 
+NAMES_A_THREAD = (
+    "import threading; over = threading.Event();"
+    " one = threading.Thread(target=over.wait, daemon=True); one.start();"
+    " at = f'/proc/self/task/{one.native_id}/comm';"
+    " os.write(os.open(at, os.O_RDWR), b'cuda-thread'); over.set()"
+)
+
+
+async def test_cuda_may_name_its_threads(run_dir: Path) -> None:
+    """Its driver takes a refusal for a broken system. What is beside /proc/self/task stays."""
+    other = f"os.open('/proc/{os.getpid()}/oom_score_adj', os.O_WRONLY)"
+    own = "os.open('/proc/self/oom_score_adj', os.O_WRONLY)"
+    results = await attempts(run_dir, NAMES_A_THREAD, other, own, confinement=Confinement())
+    assert results == {NAMES_A_THREAD: "did", other: "EACCES", own: "EACCES"}
+
+
+async def test_so_may_an_engines_workers_unless_root_runs_them(run_dir: Path) -> None:
+    """To whom /proc is open, it is with the settings of the kernel: so it is not to root's."""
+    worker = (
+        f"import subprocess; names = 'import os;' + {NAMES_A_THREAD!r};"
+        " refused = subprocess.call([sys.executable, '-I', '-S', '-c', names], stderr=-3);"
+        " refused and exec('raise OSError(errno.EACCES, names)')"
+    )
+    kernels = "os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY)"
+    talks = Command(argv=(), socket=run_dir / "e" / "e.sock", loopback=True)
+    tries = (NAMES_A_THREAD, worker, kernels)
+    results = await attempts(run_dir, *tries, confinement=Confinement(), command=talks)
+    assert results[kernels] == "EACCES"
+    assert results[NAMES_A_THREAD] == "did"
+    assert results[worker] == ("did" if os.geteuid() else "EACCES")
+
+
 async def test_it_changes_nothing_about_files_that_it_cannot_open(
     run_dir: Path, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ what they compiled. See docs/concepts/confinement.md.
 """
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -73,6 +74,7 @@ class Confinement:
         )
         yield from _rules("device", (*map(Path, _DEVICES), *sorted(Path("/dev").glob("nvidia?"))))
         yield from _rules("write", (*own, *command.writes))
+        yield from _rules("change", (_named_threads(several=command.loopback),))
 
 
 def roots_of(python: Path) -> tuple[Path, ...]:
@@ -99,6 +101,16 @@ def has_loopbacks() -> bool:
     if sys.platform != "linux":
         return False
     return subprocess.run(loopback_probe(), check=False).returncode == 0
+
+
+def _named_threads(*, several: bool) -> Path:
+    """Where a thread's name is written: without that, CUDA does not start (from driver 570 on).
+
+    `self` is what the tether becomes. Processes that are yet to be started have no place of their
+    own that could be named before, and all of /proc is too much for root: settings of the kernel
+    are there.
+    """
+    return Path("/proc") if several and os.geteuid() else Path("/proc/self/task")
 
 
 def _rules(right: str, places: Iterable[Path]) -> Iterator[str]:

@@ -62,6 +62,7 @@ _READ = _READ_FILE | _READ_DIR
 _RIGHTS = {
     "read": _READ,
     "run": _READ | _EXECUTE,
+    "change": _WRITE_FILE,
     "device": _READ | _WRITE_FILE | _IOCTL_DEV,
     "write": _READ | _WRITE_FILE | _TRUNCATE | _REFER | _REMOVE_DIR | _REMOVE_FILE
     | _MAKE_DIR | _MAKE_REG | _MAKE_SOCK | _MAKE_FIFO | _MAKE_SYM,
