@@ -1,6 +1,7 @@
 """The launcher against a stand-in engine with every fault that an engine may show."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -16,6 +17,7 @@ from stoker.engines.launcher import LocalLauncher
 from stoker.engines.process import STOP_GRACE
 from stoker.engines.spec import Command, Instance, Reason
 from tests.components.fake_engine import FakeEngine
+from tests.components.processes import freeze
 
 
 async def start(
@@ -30,6 +32,34 @@ async def start(
     command = replace(command, writes=writes)
     log = (lambda _line: None) if lines is None else lines.append
     return await LocalLauncher().start(engine, command, label="tiny", log=log)
+
+
+async def test_one_that_stands_still_is_ended(run_dir: Path) -> None:
+    engine = FakeEngine()
+    command = engine.command_for(run_dir / "e" / "e.sock")
+    launcher = LocalLauncher(patience=0.4)
+    instance = await launcher.start(engine, command, label="tiny", log=lambda _: None)
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(instance.watch())
+        await asyncio.sleep(0.8)
+        assert not watch.done(), "it answers"
+        freeze(instance.pid)
+        assert await instance.wait() == -signal.SIGKILL
+    assert instance.hung
+    await instance.stop()
+
+
+async def test_one_that_hangs_up_or_has_no_socket_is_none_that_hangs(run_dir: Path) -> None:
+    engine = FakeEngine()
+    command = engine.command_for(run_dir / "e" / "e.sock")
+    launcher = LocalLauncher(patience=0.2)
+    instance = await launcher.start(engine, command, label="tiny", log=lambda _: None)
+    instance.socket.unlink()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.6):
+            await instance.watch()
+    assert not instance.hung
+    await instance.stop()
 
 
 async def until_written(path: Path) -> int:
@@ -157,7 +187,7 @@ def test_a_start_cancelled_at_once(
 async def test_ignoring_term_gets_killed_with_its_grandchild(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stoker.engines.launcher.STOP_GRACE", 0.2)
+    monkeypatch.setattr("stoker.engines.instance.STOP_GRACE", 0.2)
     note = tmp_path / "pid"
     instance = await start(run_dir, "--ignore-term", "--grandchild", str(note), writes=(tmp_path,))
     began = time.monotonic()
@@ -168,7 +198,7 @@ async def test_ignoring_term_gets_killed_with_its_grandchild(
 
 
 async def test_a_cancelled_stop_still_stops(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stoker.engines.launcher.STOP_GRACE", 0.2)
+    monkeypatch.setattr("stoker.engines.instance.STOP_GRACE", 0.2)
     instance = await start(run_dir, "--ignore-term")
     task = asyncio.create_task(instance.stop())
     await asyncio.sleep(0)

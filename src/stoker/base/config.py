@@ -37,6 +37,7 @@ class Config:
     `max_connections`: 0 for what fits into the open files of a process. `header_timeout`,
     `write_timeout`, `body_timeout` in seconds, `body_rate` in bytes a second: how slow a client may
     be. `max_body`, `max_bodies`: bytes of one request to a model, and of all at a time.
+    `engine_timeout`: seconds without a sign of life after which an engine counts as hung.
     `gpu`: the kind whose builds of engines are preferred; `none` keeps models off GPUs.
     """
 
@@ -64,6 +65,7 @@ class Config:
     body_rate: int
     max_body: int
     max_bodies: int
+    engine_timeout: float
     gpu: str
     origins: Mapping[str, str]
     """Setting name to where its value came from."""
@@ -103,6 +105,7 @@ _KEYS: Final = (
     _Key("body_rate", 4096, values.as_positive, ("STOKER_BODY_RATE",)),
     _Key("max_body", 256 * 1024 * 1024, values.as_positive, ("STOKER_MAX_BODY",)),
     _Key("max_bodies", 1024 * 1024 * 1024, values.as_positive, ("STOKER_MAX_BODIES",)),
+    _Key("engine_timeout", 1800.0, values.as_seconds, ("STOKER_ENGINE_TIMEOUT",)),
     _Key("gpu", "auto", values.as_gpu, ("STOKER_GPU",)),
 )
 VARIABLES: Final = MappingProxyType({key.name: key.variables for key in _KEYS})

@@ -78,7 +78,7 @@ class Runtime:
         self.unconfined = lack(confinement)
         if self.unconfined:
             logger.warning("engines not confined: %s", self.unconfined)
-        launcher = LocalLauncher(confinement)
+        launcher = LocalLauncher(confinement, patience=config.engine_timeout)
         self.launcher = Rollback(launcher, self.builds)
         self._facts = FactsReader()
         self._measured = MeasuredStore(paths.settings.with_name("measured.json"))

@@ -5,14 +5,14 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from stoker.base.errors import LaunchFailed, NotReadyInTime
 from stoker.engines.confinement import Confinement
+from stoker.engines.instance import LocalInstance, done_in_any_case, end_process, status_of
 from stoker.engines.logs import LineTail
 from stoker.engines.orphans import remove_traces, write_note
-from stoker.engines.process import STOP_GRACE, ChildProcess
+from stoker.engines.process import ChildProcess
 from stoker.engines.reading import Reading
 from stoker.engines.spec import Command, Engine, Instance
 from stoker.engines.tether import PARENT_VARIABLE
@@ -38,42 +38,17 @@ _CONFINED: Final = Confinement()
 
 
 @final
-class LocalInstance:
-    """An engine process of this machine that has answered its health check."""
-
-    def __init__(self, process: ChildProcess, tail: LineTail, socket: Path) -> None:
-        self._process = process
-        self._tail = tail
-        self._socket = socket
-
-    @property
-    def socket(self) -> Path:
-        return self._socket
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def log_tail(self) -> tuple[str, ...]:
-        """The last lines it wrote, oldest first."""
-        return self._tail.lines
-
-    async def wait(self) -> int:
-        """The exit code, once it has ended; negative for a signal. Safe to await more than once."""
-        return await self._process.wait()
-
-    async def stop(self) -> None:
-        """TERM to the group, wait, KILL, reap, remove the socket. Idempotent, always returns."""
-        await _end(self._process, self._socket, STOP_GRACE)
-
-
-@final
 class LocalLauncher:
-    """Starts engines as child processes of this one, confined unless `confinement` is None."""
+    """Starts engines as child processes of this one, confined unless `confinement` is None.
 
-    def __init__(self, confinement: Confinement | None = _CONFINED) -> None:
+    `patience`: seconds without a sign of life after which one that was ready counts as hung.
+    """
+
+    def __init__(
+        self, confinement: Confinement | None = _CONFINED, *, patience: float = 1800.0
+    ) -> None:
         self._confinement = confinement
+        self._patience = patience
 
     async def start(
         self,
@@ -105,8 +80,8 @@ class LocalLauncher:
             ready = True
         finally:
             if not ready:
-                await _end(process, command.socket, 0)
-        return LocalInstance(process, tail, command.socket)
+                await end_process(process, command.socket, 0)
+        return LocalInstance(process, tail, command, self._patience)
 
     async def output(self, engine: Engine, command: Command) -> tuple[str, ...]:
         """The last lines of a command that ends by itself; none when it fails or takes long."""
@@ -121,7 +96,7 @@ class LocalLauncher:
             logger.warning("%s gave no answer code=%s", engine.name, process.exit_code)
             return ()
         finally:
-            await _end(process, command.socket, 0)
+            await end_process(process, command.socket, 0)
 
     async def _spawn(
         self, engine: Engine, command: Command, tail: LineTail, label: str
@@ -133,13 +108,13 @@ class LocalLauncher:
             spawning = asyncio.ensure_future(
                 ChildProcess.spawn(command.argv, environment, tail=tail, label=label)
             )
-            cancelled = await _done(spawning)
+            cancelled = await done_in_any_case(spawning)
             process = spawning.result()
         except OSError:
             remove_traces(command.socket)
             raise
         if cancelled:
-            await _end(process, command.socket, 0)
+            await end_process(process, command.socket, 0)
             raise cancelled
         return process
 
@@ -196,36 +171,7 @@ async def _until_ready(
 
 async def _healthy(command: Command) -> bool:
     """Whether the engine answers 200. Anything else, silence included, means: not yet."""
-    request = f"GET {command.health_path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n"
     try:
-        async with asyncio.timeout(_PROBE_WITHIN):
-            reader, writer = await asyncio.open_unix_connection(command.socket)
-            try:
-                writer.write(request.encode())
-                status = await reader.readline()
-            finally:
-                writer.transport.abort()
-    except (OSError, ValueError, TimeoutError):
+        return await status_of(command.socket, command.health_path, _PROBE_WITHIN) == b"200"
+    except (OSError, TimeoutError):
         return False
-    return status.split(b" ", 2)[1:2] == [b"200"]
-
-
-async def _end(process: ChildProcess, socket: Path, grace: float) -> None:
-    """End it even when the caller is cancelled meanwhile; the cancellation is delivered after."""
-    ending = asyncio.ensure_future(process.end(grace))
-    cancelled = await _done(ending)
-    remove_traces(socket)
-    ending.result()
-    if cancelled:
-        raise cancelled
-
-
-async def _done(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait for a task that is short for certain; answers the cancellation that came meanwhile."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return cancelled

@@ -96,6 +96,8 @@ class LlamaCpp:
             files=tuple(_files(model)),
             reads=_reads(model),
             programs=program.roots,
+            # Asked of the thread that computes, between two steps; /health is not.
+            pulse_path="/slots",
         )
 
     def worker(self) -> tuple[str, ...]:

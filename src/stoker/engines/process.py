@@ -92,6 +92,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
             logger.debug("output still open model=%s pid=%s", self._label, self.pid)
         return self._tail.lines
 
+    def kill(self) -> None:
+        """KILL to the group, for one that hangs; `end` has still to follow."""
+        if not self._exit.done():
+            self._signal(signal.SIGKILL)
+
     async def end(self, grace: float) -> None:
         """TERM to the group, at most `grace` seconds of waiting, KILL, reap, close the pipes.
 

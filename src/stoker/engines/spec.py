@@ -48,6 +48,8 @@ class Command:
     """Whether its processes talk to each other over TCP, on a loopback of their own. Otherwise it
     has no network at all."""
     health_path: str = "/health"
+    pulse_path: str = "/health"
+    """What only an engine whose work goes on answers, with any status."""
     ready_within: float = 600.0
     """Seconds from start to the first healthy answer before the launcher gives up."""
     hints: Mapping[Reason, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -133,6 +135,19 @@ class Instance(Protocol):
     @property
     def log_tail(self) -> tuple[str, ...]:
         """The last lines it wrote, oldest first."""
+        ...
+
+    @property
+    def hung(self) -> bool:
+        """Whether `watch` has ended it."""
+        ...
+
+    async def watch(self) -> None:
+        """End it when it gives no sign of life for longer than any work takes. Cancel it when done.
+
+        A step of an engine's work has no bound: reading a prompt in one batch takes minutes on a
+        slow processor. So this is for what never ends, and answers waiting there end with it.
+        """
         ...
 
     async def wait(self) -> int:

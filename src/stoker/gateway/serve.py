@@ -15,7 +15,7 @@ from stoker.base.errors import (
     DoesNotFit,
     StokerError,
 )
-from stoker.engines.spec import Engine, Instance
+from stoker.engines.spec import Diagnosis, Engine, Instance, Reason
 from stoker.gateway.answer import Answer, Passthrough
 from stoker.gateway.caller import CALLER, require_model
 from stoker.gateway.choice import choose
@@ -132,8 +132,8 @@ class Gateway:
                 except EngineGone as gone:
                     code = await _exit_code(lease.instance)
                     # The engine may have died between lease and first byte. Once, and only as long
-                    # as no byte was sent.
-                    if out.sent or last_try:
+                    # as no byte was sent; what made it hang would do so again.
+                    if out.sent or last_try or lease.instance.hung:
                         raise self._crashed(lease, run, code) from gone
                     lost = code is None and isinstance(gone, EngineUnreachable)
             if lost:
@@ -217,6 +217,8 @@ class Gateway:
     def _crashed(self, lease: Lease, run: RunRequest, code: int | None) -> Crashed:
         tail = lease.instance.log_tail
         diagnosis = self._engines[run.engine].diagnose(code, tail)
+        if lease.instance.hung:
+            diagnosis = _HUNG
         error = Crashed(
             f"{run.engine} stopped while answering for {run.model.name}: {diagnosis.message}",
             engine=run.engine,
@@ -225,6 +227,14 @@ class Gateway:
         )
         logger.warning("engine gone model=%s code=%s: %s", run.model.name, code, error)
         return error
+
+
+_HUNG: Final = Diagnosis(
+    Reason.CRASHED,
+    "it gave no sign of life any more and was ended",
+    "send the request again, but not a schema or grammar that repeats what may be empty; where the"
+    " machine is that slow, raise STOKER_ENGINE_TIMEOUT",
+)
 
 
 async def _exit_code(instance: Instance) -> int | None:

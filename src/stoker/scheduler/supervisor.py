@@ -171,7 +171,10 @@ class Supervisor:
         if life.weighed:
             life.buffers.resident = await asyncio.to_thread(footprint, instance.pid)
             self._loaded(request, life.build, life.buffers)
-        code = await instance.wait()
+        async with asyncio.TaskGroup() as watching:
+            watch = watching.create_task(instance.watch())
+            code = await instance.wait()
+            watch.cancel()
         logger.warning("engine exited model=%s code=%s", request.model.name, code)
         # Before anything is waited for: whoever asks now must not be given this one.
         self._report(events.Died(request.key, start.generation))
