@@ -11,7 +11,7 @@ from stoker.planner.fit import MIN_CONTEXT, GpuPolicy, Placement, place, shares
 from stoker.planner.options import Options
 from stoker.planner.room import usable, usable_host
 from stoker.planner.spec import Offload
-from stoker.planner.vllm import OVERHEAD, cache_per_token, conversations, plan_vllm
+from stoker.planner.vllm import OVERHEAD, Split, cache_per_token, conversations, plan_vllm
 from tests.planner.test_estimate import llama_8b
 
 GIB = 1024**3
@@ -187,18 +187,28 @@ def test_vllm_takes_the_share_it_needs() -> None:
     assert plan.cache == 4 * 32_768 * 128 * 1024
     assert plan.total <= plan.utilization * 80 * GIB
     assert plan.utilization < 0.6
-    assert plan_vllm(facts, gpu(80), context=32_768, requests=4, gpus=2).total < plan.total
+    assert plan_vllm(facts, gpu(80), context=32_768, requests=4, split=Split(2)).total < plan.total
 
 
 def test_vllm_keeps_a_whole_head_on_each_gpu() -> None:
     """Eight heads are dealt out; a single one, and what latent attention keeps, is on every GPU."""
     grouped = llama_8b()
     latent = replace(grouped, layers=(LayerFacts(kv_heads=1, key_length=576, value_length=0),) * 61)
-    assert cache_per_token(grouped, gpus=4) == cache_per_token(grouped) // 4
-    assert cache_per_token(latent, gpus=8) == cache_per_token(latent) == 61 * 576 * 2
-    assert cache_per_token(grouped, gpus=16) == cache_per_token(grouped) // 8
-    plan = plan_vllm(replace(latent, weights_size=GIB), gpu(80), context=4096, gpus=8)
-    assert conversations(latent, 4096, plan.cache, gpus=8) == 1
+    assert cache_per_token(grouped, split=Split(4)) == cache_per_token(grouped) // 4
+    assert cache_per_token(latent, split=Split(8)) == cache_per_token(latent) == 61 * 576 * 2
+    assert cache_per_token(grouped, split=Split(16)) == cache_per_token(grouped) // 8
+    plan = plan_vllm(replace(latent, weights_size=GIB), gpu(80), context=4096, split=Split(8))
+    assert conversations(latent, 4096, plan.cache, split=Split(8)) == 1
+
+
+def test_vllm_deals_layers_out_to_a_pipeline() -> None:
+    """Then a single head is not on every GPU, and the one with most layers decides."""
+    latent = replace(
+        llama_8b(), layers=(LayerFacts(kv_heads=1, key_length=576, value_length=0),) * 61
+    )
+    assert cache_per_token(latent, split=Split(pipeline=2)) == 31 * 576 * 2
+    assert cache_per_token(latent, split=Split(tensor=4, pipeline=2)) == 31 * 576 * 2
+    assert cache_per_token(llama_8b(), split=Split(2, 2)) == cache_per_token(llama_8b()) // 4
 
 
 def test_vllm_asks_for_no_more_than_is_free() -> None:

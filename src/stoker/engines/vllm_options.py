@@ -11,6 +11,7 @@ from typing import Final
 
 from stoker.engines.vllm_flags import override_flags, vllm_flags
 from stoker.planner.spec import ModelSpec, RunSettings
+from stoker.planner.vllm import WHOLE, Split
 
 DEFAULT_CONTEXT: Final = 8192
 """Tokens on a CPU when nobody asked for more, as with llama.cpp. GPUs get the model's own."""
@@ -35,8 +36,8 @@ _POWERS: Final = ("", "k", "m", "g", "t")
 class Wishes:
     """What somebody wants of vLLM. `context` in tokens, None for as much as fits.
 
-    `utilization`: a share of each GPU; `cache`: bytes of keys and values on each. `split`: over how
-    many GPUs one model is divided; `copies`: how many of it there are.
+    `utilization`: a share of each GPU; `cache`: bytes of keys and values on each. `split`: how one
+    model is divided over GPUs; `copies`: how many of it there are.
     """
 
     context: int | None
@@ -44,8 +45,13 @@ class Wishes:
     cache: int | None = None
     element: int = 2
     """Bytes of one number in the cache: bfloat16 unless told otherwise."""
-    split: int = 1
+    split: Split = WHOLE
     copies: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """How many are needed in all."""
+        return self.split.gpus * self.copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def wishes_of(model: ModelSpec, settings: RunSettings, *, on_cpu: bool) -> Wishe
         utilization=utilization,
         cache=cache,
         element=element,
-        split=counts["tensor"] * counts["pipeline"],
+        split=Split(counts["tensor"], counts["pipeline"]),
         copies=counts["copies"],
     )
 

@@ -41,7 +41,7 @@ def vllm_plan(
         NAME,
         fits=True,
         context=context,
-        slots=conversations(facts, context, cache, gpus=wishes.split, element=wishes.element),
+        slots=conversations(facts, context, cache, split=wishes.split, element=wishes.element),
         layers=len(facts.layers),
         gpu_layers=0 if on_cpu else len(facts.layers),
         total=total,
@@ -58,7 +58,7 @@ def _cache(facts: ModelFacts, way: Way, wishes: Wishes, beside: Beside) -> int:
     if told or not wishes.utilization:
         return told or 0
     if way.cost.devices:
-        rest = min(way.cost.devices.values()) - beside.loaded(facts, wishes.split) - OVERHEAD
+        rest = min(way.cost.devices.values()) - beside.loaded(facts, wishes.split.gpus) - OVERHEAD
     else:
         rest = way.cost.memory - facts.weights_size - beside.host(on_cpu=True)
     return max(rest, 0)
@@ -67,14 +67,14 @@ def _cache(facts: ModelFacts, way: Way, wishes: Wishes, beside: Beside) -> int:
 def _gpus(
     known: Known, way: Way, machine: Snapshot, beside: Beside, cache: int
 ) -> Iterator[PlanDevice]:
-    facts, split = known.facts, known.wishes.split
+    facts, gpus = known.facts, known.wishes.split.gpus
     for device in machine.devices:
         size = way.cost.devices.get(device.id)
         if size is None:
             continue
-        loaded = beside.loaded(facts, split)
+        loaded = beside.loaded(facts, gpus)
         parts = _parts(
-            PlanPart("weights", UNMEASURED.loaded(facts, split), beside.weights),
+            PlanPart("weights", UNMEASURED.loaded(facts, gpus), beside.weights),
             PlanPart("cache", cache),
             PlanPart("compute", size - loaded - cache),
         )

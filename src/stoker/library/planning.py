@@ -161,7 +161,7 @@ class RunPlanner:
     ) -> Known:
         """What vLLM is planned with. Raises InvalidSetting."""
         wishes = wishes_of(model, settings, on_cpu=not machine.devices)
-        gpus = wishes.split * wishes.copies if machine.devices else 0
+        gpus = wishes.gpus if machine.devices else 0
         flags = given_flags(settings)
 
         def beside(tokens: int) -> Beside:

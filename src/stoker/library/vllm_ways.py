@@ -44,7 +44,7 @@ def vllm_ways(known: Known, settings: RunSettings, machine: Snapshot) -> tuple[W
         return tuple(_on_cpu(known, settings, machine))
     found = [
         way
-        for chosen in _choices(machine.devices, wishes.split * wishes.copies)
+        for chosen in _choices(machine.devices, wishes.gpus)
         for way in _on_gpus(known, settings, chosen)
     ]
     if not found:
@@ -55,7 +55,7 @@ def vllm_ways(known: Known, settings: RunSettings, machine: Snapshot) -> tuple[W
 
 def check_gpus(wishes: Wishes, machine: Snapshot) -> None:
     """Raises DoesNotFit when a model is to be divided over more GPUs than there are."""
-    count = wishes.split * wishes.copies
+    count = wishes.gpus
     if count > max(len(machine.devices), 1):
         there = len(machine.devices) or "none that it can use"
         raise DoesNotFit(
@@ -110,7 +110,7 @@ def _on_gpus(known: Known, settings: RunSettings, devices: tuple[Device, ...]) -
 def _plan(known: Known, device: Device, tokens: int, requests: int) -> VllmPlan:
     wishes = known.wishes
     return plan_vllm(
-        known.facts, device, context=tokens, requests=requests, gpus=wishes.split,
+        known.facts, device, context=tokens, requests=requests, split=wishes.split,
         element=wishes.element, cache=wishes.cache, beside=known.beside(tokens),
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _told(settings: RunSettings, wishes: Wishes, plan: VllmPlan) -> RunSettings:
 
 
 def _words(facts: ModelFacts, wishes: Wishes, context: int, cache: int) -> str:
-    count = conversations(facts, context, cache, gpus=wishes.split, element=wishes.element)
+    count = conversations(facts, context, cache, split=wishes.split, element=wishes.element)
     if not count:
         return f"for texts of {context} tokens"
     return f"room for {count} conversation{'s' * (count > 1)} of {context} tokens"

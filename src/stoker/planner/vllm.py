@@ -54,6 +54,22 @@ class VllmPlan:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How one model is divided: each layer over `tensor` GPUs, all layers into `pipeline` parts."""
+
+    tensor: int = 1
+    pipeline: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """How many together hold the model once."""
+        return self.tensor * self.pipeline
+
+
+WHOLE: Final = Split()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
     """What it takes beside its cache, where that was measured; bytes, None for a rule of thumb.
@@ -80,34 +96,36 @@ class Beside:
 UNMEASURED: Final = Beside()
 
 
-def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES, *, gpus: int = 1) -> int:
-    """Bytes of keys and values of one token in all layers, on each of the GPUs that share them."""
+def cache_per_token(facts: ModelFacts, element: int = DTYPE_BYTES, *, split: Split = WHOLE) -> int:
+    """Bytes of keys and values of one token, on the GPU of those sharing a model that has most."""
     if not facts.causal:
         return 0  # an encoder sees all tokens at once
-    return sum(_row(layer, gpus) for layer in facts.layers) * element
+    rows = sorted((_row(layer, split.tensor) for layer in facts.layers), reverse=True)
+    return sum(rows[: -(-len(rows) // split.pipeline)]) * element
 
 
 def cache_for(
-    facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES, *, gpus: int = 1
-) -> int:
+    facts: ModelFacts, tokens: int, requests: int, element: int = DTYPE_BYTES, *,
+    split: Split = WHOLE,
+) -> int:  # fmt: skip
     """Bytes on each GPU for so many conversations of so many tokens, in vLLM's blocks."""
-    return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element, gpus=gpus)
+    return -(-tokens // _BLOCK) * _BLOCK * requests * cache_per_token(facts, element, split=split)
 
 
 def conversations(
-    facts: ModelFacts, tokens: int, cache: int, *, gpus: int = 1, element: int = DTYPE_BYTES
+    facts: ModelFacts, tokens: int, cache: int, *, split: Split = WHOLE, element: int = DTYPE_BYTES
 ) -> int:
     """How many of so many tokens a cache has room for, of so many bytes on each GPU.
 
     1 at least, for none that is smaller is planned; 0 of an encoder, which keeps none.
     """
-    whole = cache_for(facts, tokens, 1, element, gpus=gpus)
+    whole = cache_for(facts, tokens, 1, element, split=split)
     return max(cache // whole, 1) if whole else 0
 
 
 def plan_vllm(
     facts: ModelFacts, device: Device, *, context: int | None = None, requests: int = 1,
-    gpus: int = 1, element: int = DTYPE_BYTES, cache: int | None = None,
+    split: Split = WHOLE, element: int = DTYPE_BYTES, cache: int | None = None,
     beside: Beside = UNMEASURED,
 ) -> VllmPlan:  # fmt: skip
     """Room for `requests` conversations of full length, or for `cache` bytes on each GPU.
@@ -115,17 +133,17 @@ def plan_vllm(
     Raises DoesNotFit.
     """
     tokens = context or facts.context_size or MIN_CONTEXT
-    weights = beside.loaded(facts, gpus)
+    weights = beside.loaded(facts, split.gpus)
     told = cache is not None
     if cache is None:
-        cache = cache_for(facts, tokens, requests, element, gpus=gpus)
+        cache = cache_for(facts, tokens, requests, element, split=split)
     need = weights + cache + OVERHEAD
     # The share is rounded up, and CUDA itself takes some before vLLM looks at what is free.
     limit = min(int(device.total * MAX_UTILIZATION), usable(device))
     if need > limit and told:
         raise _refusal(need, limit, device.id, _LESS_CACHE)
     if need > limit:
-        per_token = max(cache_per_token(facts, element, gpus=gpus) * requests, 1)
+        per_token = max(cache_per_token(facts, element, split=split) * requests, 1)
         fitting = (limit - weights - OVERHEAD) // per_token
         raise _refusal(need, limit, device.id, _advice(fitting))
     return VllmPlan(
@@ -208,7 +226,7 @@ def _refusal(need: int, limit: int, where: str, advice: str) -> DoesNotFit:
     )
 
 
-def _row(layer: LayerFacts, gpus: int) -> int:
+def _row(layer: LayerFacts, tensor: int) -> int:
     # Heads are dealt out, not cut: with fewer of them than GPUs, and with latent attention (MLA),
-    # each GPU keeps one whole. A pipeline deals layers out instead, and takes no more than this.
-    return -(-layer.kv_heads // gpus) * (layer.key_length + layer.value_length)
+    # each GPU keeps one whole.
+    return -(-layer.kv_heads // tensor) * (layer.key_length + layer.value_length)
