@@ -230,6 +230,21 @@ async def test_so_may_an_engines_workers_unless_root_runs_them(run_dir: Path) ->
     assert results[worker] == ("did" if os.geteuid() else "EACCES")
 
 
+IN_A_CONTAINER = """
+mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"
+"""
+
+
+def test_in_a_container_roots_workers_may_too() -> None:
+    """There the settings of the kernel cannot be written, whoever it is."""
+    code = "from stoker.engines import confinement as c; print(c._named_threads(several=True))"
+    program = [sys.executable, "-c", code]
+    if os.access("/proc/sys/kernel/core_pattern", os.W_OK):
+        program = ["unshare", "--mount", "sh", "-c", IN_A_CONTAINER, "sh", *program]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert done.stdout == "/proc\n"
+
+
 async def test_it_changes_nothing_about_files_that_it_cannot_open(
     run_dir: Path, tmp_path: Path
 ) -> None:

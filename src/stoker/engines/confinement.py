@@ -107,10 +107,11 @@ def _named_threads(*, several: bool) -> Path:
     """Where a thread's name is written: without that, CUDA does not start (from driver 570 on).
 
     `self` is what the tether becomes. Processes that are yet to be started have no place of their
-    own that could be named before, and all of /proc is too much for root: settings of the kernel
-    are there.
+    own that could be named before, and all of /proc is too much for who may write the settings of
+    the kernel there: root outside of containers, which have them read-only.
     """
-    return Path("/proc") if several and os.geteuid() else Path("/proc/self/task")
+    powerful = os.access("/proc/sys/kernel/core_pattern", os.W_OK)
+    return Path("/proc") if several and not powerful else Path("/proc/self/task")
 
 
 def _rules(right: str, places: Iterable[Path]) -> Iterator[str]:
