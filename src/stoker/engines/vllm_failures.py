@@ -28,6 +28,14 @@ _SIGNS: Final = (
         "update the driver (nvidia-smi shows its version), or use --gpu none",
     ),
     sign(
+        # What PyTorch appends to CUDA's own words, in cudaGetDeviceCount and elsewhere.
+        r"Error 304: OS call failed",
+        Reason.BROKEN_ENGINE,
+        "the NVIDIA driver was refused something of this system",
+        "root's vLLM is confined more than the driver bears: run Stoker as another user, or with"
+        " STOKER_CONFINE_ENGINES=no",
+    ),
+    sign(
         r"No CUDA GPUs are available|no NVIDIA driver|Found no NVIDIA|Failed to infer device type"
         r"|NVMLError_(?:LibraryNotFound|DriverNotLoaded)",
         Reason.BROKEN_ENGINE,
