@@ -89,7 +89,7 @@ def test_the_command_line_trusts_its_own_home(automatic: Daemon, tmp_path: Path)
     stranger = {**environment(tmp_path), "STOKER_HOST": env["STOKER_HOST"]}
     refused = run_cli(stranger, "list")
     assert refused.returncode == 1
-    assert "certificate verify failed" in refused.stderr
+    assert "is not trusted: unable to get local issuer certificate" in refused.stderr
     authority = str(automatic.home / "tls" / "ca.pem")
     told = {**stranger, "MODEL_RUNNER_TLS_CA_CERT": authority}
     assert "an API key is needed" in run_cli(told, "list").stderr
