@@ -37,7 +37,7 @@ async def test_only_an_answer_is_remembered(tmp_path: Path) -> None:
     # A driver that does not wake in time, and then one that is awake but has no device for it.
     program.write_text(f"#!/bin/sh\necho x >> {asked}\n[ -e {tmp_path}/awake ] && echo Devices:\n")
     program.chmod(0o755)
-    devices = EngineDevices(lambda: Program("system", program), os.environ)
+    devices = EngineDevices(lambda: Program("system", program), os.environ, clock=lambda: 0.0)
     assert await devices() == ()
     assert await devices() == ()
     assert asked.read_text() == "x\nx\n"
@@ -45,6 +45,20 @@ async def test_only_an_answer_is_remembered(tmp_path: Path) -> None:
     assert await devices() == ()
     assert await devices() == ()
     assert asked.read_text() == "x\nx\nx\n"
+
+
+async def test_one_that_hangs_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    program = tmp_path / "llama-server"
+    program.write_text(f"#!/bin/sh\necho x >> {asked}\nexit 1\n")
+    program.chmod(0o755)
+    # Asked at 0, given up at 10; asked again when six times as long has passed.
+    times = iter((0, 10, 30, 69, 70, 80))
+    find = Program("system", program)
+    devices = EngineDevices(lambda: find, os.environ, clock=lambda: next(times))
+    for count in (1, 1, 1, 2):
+        assert await devices() == ()
+        assert asked.read_text() == "x\n" * count
 
 
 async def test_an_answer_in_the_log_is_an_answer() -> None:

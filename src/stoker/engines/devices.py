@@ -4,6 +4,7 @@ A driver may see a GPU that the engine was not built for; what counts for placem
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,6 +16,8 @@ from stoker.planner.devices import Device, DeviceKind
 
 _LINE: Final = re.compile(r"^ +(\S+): (.*) \((\d+) MiB, (\d+) MiB free\)$")
 _MIB: Final = 1024 * 1024
+_REST: Final = 6
+"""After no answer, how many times as long as that took nothing is asked."""
 
 
 def parse_devices(text: str) -> tuple[Device, ...]:
@@ -41,13 +44,23 @@ class EngineDevices:
     `environ`: what engines inherit from. Its variables choose devices for them, and so for this:
     CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES, GGML_VK_VISIBLE_DEVICES.
     What a build can use changes only with the build, so an empty list is remembered; that it gave
-    no answer is not, for a driver may have been asleep.
+    no answer is not, for a driver may have been asleep. One that hangs is left alone for a while:
+    whoever loads a model waits for the answer.
     """
 
-    def __init__(self, find: Callable[[], Program], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Program],
+        environ: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._find = find
         self._environment = inherited(environ)
+        self._clock = clock
         self._without: Program | None = None
+        self._silent: tuple[Program, float] | None = None
+        """Which one gave no answer, and until when it is not asked again."""
 
     async def __call__(self) -> tuple[Device, ...]:
         """The devices with what is free of them now; none when the program cannot say."""
@@ -55,10 +68,15 @@ class EngineDevices:
             program = self._find()
         except NotInstalled:
             return ()
-        if program == self._without:
+        began = self._clock()
+        resting = self._silent and self._silent[0] == program and began < self._silent[1]
+        if program == self._without or resting:
             return ()
         said = await answer_of((*program.argv, "--list-devices"), self._environment)
         devices = parse_devices(said)
         if said and not devices:
             self._without = program
+        if not said:
+            now = self._clock()
+            self._silent = program, now + _REST * (now - began)
         return devices
