@@ -121,7 +121,9 @@ def test_a_gpu_is_told_what_was_planned_and_which_one() -> None:
     planned = RunSettings(
         cache_bytes=1 << 30, gpu_memory_utilization=0.3, offload=Offload((("CUDA1", 16),))
     )
-    command = Vllm({}, python=PYTHON, variant="cuda").command(
+    # The plan has chosen among those that the service's own variable leaves.
+    seen = {"CUDA_VISIBLE_DEVICES": "GPU-0,GPU-1", "CUDA_DEVICE_ORDER": "FASTEST_FIRST"}
+    command = Vllm(seen, python=PYTHON, variant="cuda").command(
         MODEL, Mode.COMPLETION, planned, SOCKET
     )
     assert value_of("--kv-cache-memory-bytes", list(command.argv)) == str(1 << 30)

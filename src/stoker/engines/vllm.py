@@ -111,7 +111,7 @@ class Vllm:
         return Command(
             argv=tethered([*program, *arguments], with_children=True),
             socket=socket,
-            environment={**_gpus(settings), **inherited(self._environ), **_ENVIRONMENT},
+            environment={**inherited(self._environ), **_gpus(settings), **_ENVIRONMENT},
             ready_within=_READY_WITHIN,
             reads=(model.weights, *([model.chat_template] if model.chat_template else ())),
             programs=roots_of(python),
