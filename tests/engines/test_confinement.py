@@ -3,7 +3,6 @@
 import os
 import platform
 import resource
-import socket
 import stat
 import subprocess
 import sys
@@ -12,45 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stoker.base.errors import LaunchFailed
-from stoker.engines.confinement import Confinement, has_loopbacks, lack, roots_of
-from stoker.engines.launcher import LocalLauncher
+from stoker.engines.confinement import Confinement, lack, roots_of
 from stoker.engines.spec import Command
 from stoker.engines.tether import LIMITS_VARIABLE, PARENT_VARIABLE, landlock_version, tethered
-from tests.components.fake_engine import FakeEngine
+from tests.components.intruder import INTRUDER, attempts
 
 VERSION = landlock_version()
 pytestmark = pytest.mark.skipif(not VERSION, reason="this kernel has no Landlock")
-
-# Carries out each argument, Python as it is, and says what came of it.
-INTRUDER = """
-import ctypes, errno, os, resource, signal, socket, sys
-def connect(family, kind, address):
-    with socket.socket(family, kind) as one:
-        one.connect(address)
-for attempt in sys.argv[1:]:
-    try:
-        exec(attempt)
-        print("did", attempt)
-    except OSError as error:
-        print(errno.errorcode[error.errno], attempt)
-sys.stdout.flush()
-os._exit(3)
-"""
-
-
-async def attempts(
-    run_dir: Path, *tries: str, confinement: Confinement | None, command: Command | None = None
-) -> dict[str, str]:
-    """What came of each attempt."""
-    program = [sys.executable, "-I", "-S", "-c", INTRUDER, *tries]
-    own = Command(argv=(), socket=run_dir / "e" / "e.sock")
-    one = replace(command or own, argv=tethered(program))
-    with pytest.raises(LaunchFailed) as ended:
-        await LocalLauncher(confinement).start(FakeEngine(), one, label="x", log=lambda _: None)
-    lines = [line.partition(" ") for line in ended.value.log_tail]
-    assert len(lines) == len(tries), ended.value.log_tail
-    return {attempt: result for result, _, attempt in lines}
 
 
 @pytest.fixture
@@ -141,63 +108,6 @@ async def test_a_link_out_of_the_model_leads_nowhere(run_dir: Path, model: Path)
     assert results[attempt] == "EACCES"
 
 
-async def test_it_talks_to_nobody(run_dir: Path) -> None:
-    local = run_dir / "local.sock"
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
-        unix.bind(str(local))
-        unix.listen()
-        port = tcp.getsockname()[1]
-        tries = (
-            f"connect(socket.AF_INET, socket.SOCK_STREAM, ('127.0.0.1', {port}))",
-            f"connect(socket.AF_INET, socket.SOCK_DGRAM, ('127.0.0.1', {port}))",
-            "connect(socket.AF_INET6, socket.SOCK_DGRAM, ('::1', 53))",
-            "socket.create_server(('127.0.0.1', 0))",
-            f"connect(socket.AF_UNIX, socket.SOCK_STREAM, {str(local)!r})",
-            "connect(socket.AF_UNIX, socket.SOCK_STREAM, '\\0anybody')",
-        )
-        free = await attempts(run_dir, *tries[:1], confinement=None)
-        results = await attempts(run_dir, *tries, confinement=Confinement())
-    assert free[tries[0]] == "did", "somebody listens"
-    closed = {"EACCES", "EAFNOSUPPORT"}
-    assert set(results.values()) == closed, results
-    local.unlink()
-
-
-async def test_it_sends_no_letters_either(run_dir: Path) -> None:
-    """A datagram needs no connection: the system's journal takes them from everybody."""
-    box = run_dir / "box.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
-        unix.bind(str(box))
-        unix.setblocking(False)
-        tries = (
-            f"socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', {str(box)!r})",
-            f"socket.socket(socket.AF_UNIX, socket.SOCK_RAW).sendto(b'x', {str(box)!r})",
-            f"socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', {str(box)!r})",
-            f"socket.socketpair()[0].sendto(b'x', {str(box)!r})",
-        )
-        free = await attempts(run_dir, *tries[:1], confinement=None)
-        assert (unix.recv(1), free[tries[0]]) == (b"x", "did")
-        results = await attempts(run_dir, *tries, "socket.socketpair()", confinement=Confinement())
-        with pytest.raises(BlockingIOError):
-            unix.recv(1)
-    box.unlink()
-    assert [results[attempt] for attempt in tries[:3]] == ["EACCES"] * 3, results
-    assert results[tries[3]] in {"EISCONN", "EOPNOTSUPP"}
-    assert results["socket.socketpair()"] == "did"
-
-
-async def test_cuda_may_listen_for_its_peers(run_dir: Path) -> None:
-    """Its driver refuses to start without this socket; nothing of an engine connects to it."""
-    listen = (
-        "one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC);"
-        " one.bind(f'\\0cuda-uvmfd-{os.getpid()}'); one.listen(16)"
-    )
-    strange = "connect(socket.AF_UNIX, socket.SOCK_SEQPACKET, '\\0anybody')"
-    unconnected = "socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).send(b'x')"
-    results = await attempts(run_dir, listen, strange, unconnected, confinement=Confinement())
-    assert results == {listen: "did", strange: "EACCES", unconnected: "ENOTCONN"}
-
-
 NAMES_A_THREAD = (
     "import threading; over = threading.Event();"
     " one = threading.Thread(target=over.wait, daemon=True); one.start();"
@@ -215,7 +125,7 @@ async def test_cuda_may_name_its_threads(run_dir: Path) -> None:
 
 
 async def test_so_may_an_engines_workers_unless_root_runs_them(run_dir: Path) -> None:
-    """To whom /proc is open, it is with the settings of the kernel: so it is not to root's."""
+    """To whom /proc is open, it is with the settings of the kernel."""
     worker = (
         f"import subprocess; names = 'import os;' + {NAMES_A_THREAD!r};"
         " refused = subprocess.call([sys.executable, '-I', '-S', '-c', names], stderr=-3);"
@@ -225,9 +135,10 @@ async def test_so_may_an_engines_workers_unless_root_runs_them(run_dir: Path) ->
     talks = Command(argv=(), socket=run_dir / "e" / "e.sock", loopback=True)
     tries = (NAMES_A_THREAD, worker, kernels)
     results = await attempts(run_dir, *tries, confinement=Confinement(), command=talks)
-    assert results[kernels] == "EACCES"
+    assert results[kernels] in {"EACCES", "EROFS"}
     assert results[NAMES_A_THREAD] == "did"
-    assert results[worker] == ("did" if os.geteuid() else "EACCES")
+    powerful = os.access("/proc/sys/kernel/core_pattern", os.W_OK)
+    assert results[worker] == ("EACCES" if powerful else "did")
 
 
 IN_A_CONTAINER = """
@@ -316,84 +227,6 @@ async def test_nothing_is_inherited_that_undoes_it(run_dir: Path) -> None:
     )
     results = await attempts(run_dir, *tries, confinement=Confinement())
     assert set(results.values()) == {"did"}, results
-
-
-ITSELF = (
-    "with socket.create_server(('127.0.0.1', 0)) as server:"
-    " connect(socket.AF_INET, socket.SOCK_STREAM, server.getsockname())"
-)
-
-
-@pytest.mark.skipif(not has_loopbacks(), reason="this kernel gives this user no network")
-async def test_an_engine_with_workers_talks_to_them_alone(run_dir: Path) -> None:
-    talks = Command(argv=(), socket=run_dir / "e" / "e.sock", loopback=True)
-    with socket.create_server(("127.0.0.1", 0)) as tcp:
-        port = tcp.getsockname()[1]
-        tries = (
-            ITSELF,
-            f"connect(socket.AF_INET, socket.SOCK_STREAM, ('127.0.0.1', {port}))",
-            "connect(socket.AF_INET, socket.SOCK_DGRAM, ('192.0.2.1', 53))",
-            "connect(socket.AF_UNIX, socket.SOCK_STREAM, '\\0anybody')",
-        )
-        results = await attempts(run_dir, *tries, confinement=Confinement(), command=talks)
-    expected = ["did", "ECONNREFUSED", "ENETUNREACH", "ECONNREFUSED"]
-    assert list(results.values()) == expected, results
-
-
-# What follows is run by somebody who has no rights.
-AS_NOBODY = """
-if not os.geteuid():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-    _kernel().prctl(4, 1)  # as after an exec: its files in /proc are its own
-"""
-
-
-def test_without_roots_rights_it_has_one_too(tmp_path: Path) -> None:
-    """By a user namespace, in which it is who it was, and the death of its parent still ends it."""
-    tether = Path(tethered(["x"])[3]).read_text().partition('if __name__ == "__main__"')[0]
-    code = f"""{tether}
-import errno, socket
-{AS_NOBODY}
-kernel = _kernel()
-if not _has_loopbacks(kernel):
-    sys.exit("none")
-who = os.getuid(), os.getgid()
-_die_with(os.getppid())
-_enter_loopback(kernel)
-assert who == (os.getuid(), os.getgid())
-dies = ctypes.c_int()
-kernel.prctl(2, ctypes.byref(dies))
-assert dies.value == signal.SIGKILL
-with socket.create_server(("127.0.0.1", 0)) as server:
-    socket.socket().connect(server.getsockname())
-assert socket.socket(type=socket.SOCK_DGRAM).connect_ex(("192.0.2.1", 53)) == errno.ENETUNREACH
-"""
-    python = [sys.executable, "-I", "-S", "-c", code]
-    done = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, check=False)
-    if done.stderr == "none\n":
-        pytest.skip("this kernel gives no user namespaces")
-    assert done.returncode == 0, done.stderr
-
-
-def test_where_there_is_none_it_keeps_the_machines(tmp_path: Path) -> None:
-    altered = tmp_path / "tether.py"
-    text = Path(tethered(["x"])[3]).read_text()
-    altered.write_text(text.replace("_NEW_NETWORK = 0x10000000, 0x40000000", "_NEW_NETWORK = 1, 1"))
-    python = (sys.executable, "-I", "-S")
-    with socket.create_server(("127.0.0.1", 0)) as tcp:
-        attempt = f"connect(socket.AF_INET, socket.SOCK_STREAM, {tcp.getsockname()})"
-        done = subprocess.run(
-            [*python, str(altered), *python, "-c", INTRUDER, attempt],
-            env={LIMITS_VARIABLE: "run /\nread /\nloopback"},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    assert done.stdout == f"did {attempt}\n"
-    assert done.stderr == (
-        "0.00.000.000 W tether: no network of its own on this machine: this engine keeps the"
-        " machine's\n"
-    )
 
 
 async def test_switched_off_it_may_all(run_dir: Path, model: Path) -> None:
