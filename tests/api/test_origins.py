@@ -113,6 +113,12 @@ def test_both_lists_can_be_extended(open_daemon: Daemon) -> None:
     answer = ask(open_daemon, "OPTIONS", "/v1/models", headers=headers)
     assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert "Access-Control-Allow-Credentials" not in answer.headers
+    frame = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "iframe",
+    }
+    assert ask(open_daemon, "GET", "/docs", headers=frame).status == 200
     assert ask(open_daemon, "GET", "/version", headers={"Host": "evil.example"}).status == 403
 
 

@@ -64,6 +64,11 @@ class Policy:
             named if is_loopback(listen) else None,
         )
 
+    @property
+    def for_everybody(self) -> bool:
+        """Whether pages of any origin may talk to us."""
+        return "*" in self.origins
+
     def allows_origin(self, origin: str) -> bool:
         """Whether pages of this origin may talk to us."""
         origin = origin.lower()
@@ -95,7 +100,7 @@ class Gatekeeper:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._preflight = dict(_PREFLIGHT)
-        if "*" in policy.origins:
+        if policy.for_everybody:
             # Everybody may ask, but nobody with the credentials a browser keeps.
             del self._preflight["Access-Control-Allow-Credentials"]
 
@@ -112,7 +117,7 @@ class Gatekeeper:
             return _refusal(403, "Host not allowed")
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
-            if _is_foreign(request):
+            if _is_foreign(request) and not self._policy.for_everybody:
                 return _refusal(403, "Origin not allowed")
             return await handler(request)
         if not self._policy.allows_origin(origin):
