@@ -1,6 +1,8 @@
 """llama.cpp from an archive: downloaded from a real server, verified, proved, used, removed."""
 
+import gzip
 import json
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +113,13 @@ def test_a_file_that_is_no_archive(daemon: Daemon, tmp_path: Path) -> None:
     file.write_bytes(b"PK\x03\x04 and so on")
     done = install(daemon, "--from", str(file), "--digest", digest(file))
     assert "failed: llama.zip cannot be unpacked: it is no tar archive\n" in done.stderr
+
+
+def test_an_archive_that_breaks_off_at_once(daemon: Daemon, tmp_path: Path) -> None:
+    file = tmp_path / "llama.tar.gz"
+    file.write_bytes(gzip.compress(random.Random(1).randbytes(5000))[:60])
+    done = install(daemon, "--from", str(file), "--digest", digest(file))
+    assert "failed: llama.tar.gz cannot be unpacked: Compressed file ended" in done.stderr
 
 
 @pytest.mark.parametrize(

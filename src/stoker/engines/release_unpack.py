@@ -20,11 +20,11 @@ _MAX_BYTES: Final = 16 * 1024**3
 
 def unpack(archive: Path, target: Path) -> None:
     """Raises SystemExit with the reason when it is no archive with a llama-server."""
-    if not tarfile.is_tarfile(archive):
-        raise SystemExit(f"error: {archive.name} cannot be unpacked: it is no tar archive")
     whole = target / "unpacked"
     whole.mkdir(parents=True)
     try:
+        if not tarfile.is_tarfile(archive):
+            raise SystemExit(f"error: {archive.name} cannot be unpacked: it is no tar archive")
         with tarfile.open(archive) as file:
             _extract(file, whole)
     except (tarfile.TarError, EOFError, OSError) as error:
