@@ -48,7 +48,9 @@ def put_json(value: Any, *, indent: int = 4) -> None:
     if not text.replace("\n", "").isprintable():
         import json  # noqa: PLC0415  # rare, and 2 ms of start-up
 
-        text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+        for letter in set(text):  # not each one of what may be megabytes of pictures
+            if not letter.isprintable() and letter != "\n":
+                text = text.replace(letter, json.dumps(letter)[1:-1])
     put(text + "\n")
 
 
