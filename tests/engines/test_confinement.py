@@ -120,8 +120,13 @@ async def test_cuda_may_name_its_threads(run_dir: Path) -> None:
     """Its driver takes a refusal for a broken system. What is beside /proc/self/task stays."""
     other = f"os.open('/proc/{os.getpid()}/oom_score_adj', os.O_WRONLY)"
     own = "os.open('/proc/self/oom_score_adj', os.O_WRONLY)"
-    results = await attempts(run_dir, NAMES_A_THREAD, other, own, confinement=Confinement())
-    assert results == {NAMES_A_THREAD: "did", other: "EACCES", own: "EACCES"}
+    # The kernel may forget a place that is allowed and not open.
+    kept = (
+        "assert f'/proc/{os.getpid()}/task' in"
+        " [os.path.realpath(f'/proc/self/fd/{number}') for number in os.listdir('/proc/self/fd')]"
+    )
+    results = await attempts(run_dir, NAMES_A_THREAD, kept, other, own, confinement=Confinement())
+    assert list(results.values()) == ["did", "did", "EACCES", "EACCES"], results
 
 
 async def test_so_may_an_engines_workers_unless_root_runs_them(run_dir: Path) -> None:

@@ -239,7 +239,12 @@ def _allow(kernel: ctypes.CDLL, ruleset: int, rights: int, path: str) -> None:
         rights &= _ON_FILES
     rule = struct.pack("=Qi", rights, place)
     _checked(kernel.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
-    os.close(place)
+    if path.startswith("/proc/self/"):
+        # The rule is for what the kernel has in memory. Of a process it makes that anew whenever
+        # memory ran short, which loading sees to, unless somebody has it open.
+        os.set_inheritable(place, True)
+    else:
+        os.close(place)
 
 
 def _cut_off(kernel: ctypes.CDLL, calls: "tuple[int, int, int, int, tuple[int, ...]]") -> None:
