@@ -105,6 +105,30 @@ def test_a_download_cut_short_does_not_hide_other_models(tmp_path: Path) -> None
     assert good.name.repository == "org/whole"
 
 
+def test_a_file_cut_short_does_not_hide_the_others_of_its_repository(tmp_path: Path) -> None:
+    whole, cut = tiny_gguf(tmp_path / "a", seed=1), tiny_gguf(tmp_path / "b", seed=2)
+    cut.write_bytes(cut.read_bytes()[:-9])
+    hub(tmp_path / "hub", "org/some", {"a-Q8_0.gguf": cut, "b-Q8_0.gguf": whole})
+    bad, good = find_models(tmp_path / "hub")
+    assert isinstance(bad, Unusable)
+    assert "a-Q8_0.gguf" in bad.where
+    assert isinstance(good, Found)
+
+
+def test_files_of_one_quantization_get_names_of_their_own(tmp_path: Path) -> None:
+    files = [tiny_gguf(tmp_path / str(seed), seed=seed) for seed in range(3)]
+    names = ("a.gguf", "b-00001-of-00001.gguf", "small/a.gguf")
+    hub(tmp_path / "hub", "org/some", dict(zip(names, files, strict=True)))
+    assert [model.name.tag for model in found(tmp_path / "hub")] == ["a", "b", "small-a"]
+
+
+def test_what_lies_beside_snapshots_is_none(tmp_path: Path) -> None:
+    folder = hub(tmp_path / "hub", "org/some", {"a.gguf": tiny_gguf(tmp_path / "a")})
+    (folder / "refs" / "main").unlink()
+    (folder / "snapshots" / ".DS_Store").write_text("newer than the snapshot")
+    assert [model.name.repository for model in found(tmp_path / "hub")] == ["org/some"]
+
+
 def ollama(root: Path, name: str, layers: list[tuple[str, bytes]]) -> Path:
     """A model in Ollama's store; `name` is `registry/namespace/name/tag`."""
     entries: list[dict[str, str | int]] = []
@@ -145,6 +169,49 @@ def test_ollamas_store(tmp_path: Path, store: Store) -> None:
         mt.DOCKER_GGUF,
         mt.DOCKER_LICENSE,
         mt.DOCKER_MMPROJ,
+    ]
+
+
+def test_all_licences_come_from_ollama(tmp_path: Path, store: Store) -> None:
+    layers = [
+        ("model", tiny_gguf(tmp_path / "a").read_bytes()),
+        ("license", b"mine"),
+        ("license", b"and what you must not do"),
+    ]
+    ollama(tmp_path / "o", "registry.ollama.ai/library/tiny/1b", layers)
+    (model,) = found(tmp_path / "o")
+    assert names(taken(store, model)) == ["tiny.gguf", "LICENSE", "2-LICENSE"]
+
+
+@pytest.mark.parametrize("other", ["adapter", "model"])
+def test_half_of_a_model_is_not_taken_from_ollama(other: str, tmp_path: Path) -> None:
+    data = tiny_gguf(tmp_path / "a").read_bytes()
+    layers = [("model", data), (other, tiny_gguf(tmp_path / "b", seed=2).read_bytes())]
+    ollama(tmp_path / "o", "registry.ollama.ai/library/tuned/1b", layers)
+    (left,) = find_models(tmp_path / "o")
+    assert isinstance(left, Unusable)
+    assert "tuned" in left.why
+
+
+def test_what_cannot_be_read_does_not_hide_the_others(tmp_path: Path) -> None:
+    data = [("model", tiny_gguf(tmp_path / "a").read_bytes())]
+    root = tmp_path / "o"
+    blob = ollama(root, "registry.ollama.ai/library/bad/1b", data)
+    ollama(root, "registry.ollama.ai/library/good/1b", [*data[1:], ("model", data[0][1] + b"x")])
+    blob.unlink()
+    blob.symlink_to(blob)  # nobody can read it, not even root
+    bad, good = find_models(root)
+    assert isinstance(bad, Unusable)
+    assert isinstance(good, Found)
+
+
+def test_names_that_are_none_here_keep_their_tags(tmp_path: Path) -> None:
+    data = [("model", tiny_gguf(tmp_path / "a").read_bytes())]
+    for tag in ("q4", "q8"):
+        ollama(tmp_path / "o", f"registry.ollama.ai/me/odd_.name/{tag}", data)
+    assert [str(model.name) for model in found(tmp_path / "o")] == [
+        "docker.io/ai/odd-name:q4",
+        "docker.io/ai/odd-name:q8",
     ]
 
 

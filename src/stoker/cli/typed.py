@@ -1,5 +1,6 @@
 """Model names as people type them."""
 
+from stoker.base.errors import InvalidReference
 from stoker.cli.names import default_registry
 from stoker.oci.reference import Name, Reference, parse_name, parse_reference
 
@@ -12,6 +13,14 @@ def named(text: str) -> Name:
 def target(text: str) -> Reference:
     """What was typed where only a reference will do. Raises InvalidReference."""
     return parse_reference(text, default_registry=default_registry())
+
+
+def new_name(text: str) -> Reference:
+    """What was typed as a name to give. Raises InvalidReference, also for one with a digest."""
+    reference = target(text)
+    if reference.digest:
+        raise InvalidReference(f"{text!r} names a digest, a model gets its own")
+    return reference
 
 
 def fits(tag: str, wanted: str) -> bool:

@@ -50,7 +50,7 @@ def each(
     for place in places:
         try:
             yield from find(place)
-        except (ParseError, UserError, IntegrityError) as error:
+        except (ParseError, UserError, IntegrityError, StorageError) as error:
             yield Unusable(str(place), error.message)
 
 
@@ -71,11 +71,11 @@ def reference(text: str, tag: str = "") -> Reference:
         return parse_reference(plain or "model")
 
 
-def reference_of(text: str, fallback: str) -> Reference:
+def reference_of(text: str, fallback: str, tag: str = "") -> Reference:
     try:
         return parse_reference(text)
     except InvalidReference:
-        return reference(fallback)
+        return reference(fallback, tag)
 
 
 def read(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from stoker.base.errors import DigestMismatch
+from stoker.base.errors import DigestMismatch, UnsupportedFormat
 from stoker.distribution.artifact import Artifact
 from stoker.distribution.found import Found, Unusable, decode, each, planned, reference_of
 from stoker.distribution.layers import Hashed
@@ -21,6 +21,7 @@ from stoker.oci.digest import parse_digest, split_digest
 _REGISTRY: Final = "registry.ollama.ai"
 _MODEL: Final = "application/vnd.ollama.image.model"
 _PROJECTOR: Final = "application/vnd.ollama.image.projector"
+_ADAPTER: Final = "application/vnd.ollama.image.adapter"
 _LICENSE: Final = "application/vnd.ollama.image.license"
 
 
@@ -47,24 +48,37 @@ def _model(folder: Path, path: Path, parts: tuple[str, ...]) -> Iterator[Found]:
     host, namespace, name, tag = parts
     place = name if namespace == "library" else f"{namespace}/{name}"
     place = place if host == _REGISTRY else f"{host}/{namespace}/{name}"
-    by_type = {layer.media_type: layer for layer in manifest.layers}
-    weights = by_type.get(_MODEL)
-    if weights is None:
+    weights = _of_type(manifest, _MODEL)
+    if not weights:
         return
-    blob = _blob(folder, weights)
-    plan = plan_gguf(blob)
+    _check(path, manifest)
+    plan = plan_gguf(_blob(folder, weights[0]))
     wanted = [replace(plan.wanted[0], name=f"{name}.gguf")]
     for kind, media_type, called in (
         (_LICENSE, mt.DOCKER_LICENSE, "LICENSE"),
         (_PROJECTOR, mt.DOCKER_MMPROJ, "mmproj.gguf"),
     ):
-        if layer := by_type.get(kind):
+        for number, layer in enumerate(_of_type(manifest, kind), start=1):
+            unique = called if number == 1 else f"{number}-{called}"
             extra = _blob(folder, layer)
-            wanted.append(replace(wanted[0], path=extra, name=called, media_type=media_type))
+            wanted.append(replace(wanted[0], path=extra, name=unique, media_type=media_type))
     plan = replace(plan, wanted=tuple(wanted))
     digests = {_blob(folder, layer): layer.digest for layer in manifest.layers}
-    found = planned(plan, reference_of(f"{place}:{tag}", name))
+    found = planned(plan, reference_of(f"{place}:{tag}", name, tag))
     yield replace(found, build=_checked(found.build, digests))
+
+
+def _of_type(manifest: _Manifest, media_type: str) -> list[_Layer]:
+    return [layer for layer in manifest.layers if layer.media_type == media_type]
+
+
+def _check(path: Path, manifest: _Manifest) -> None:
+    """Raises UnsupportedFormat for a model that would be another one without its other parts."""
+    if _of_type(manifest, _ADAPTER):
+        raise UnsupportedFormat(f"{path}: it is a model with an adapter (LoRA) over it")
+    for kind in (_MODEL, _PROJECTOR):
+        if len(_of_type(manifest, kind)) > 1:
+            raise UnsupportedFormat(f"{path}: its weights are several files")
 
 
 def _blob(folder: Path, layer: _Layer) -> Path:

@@ -1,18 +1,18 @@
 """`import`: models that are on this disk already, from files and other programs' stores."""
 
 import asyncio
-from pathlib import Path
 
 from stoker.base.errors import StokerError
 from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, printable, say
+from stoker.cli.filenames import file_path
 from stoker.cli.local import open_local
 from stoker.cli.meter import meter
 from stoker.cli.names import shown
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
-from stoker.cli.typed import target
+from stoker.cli.typed import new_name
 from stoker.distribution.artifact import store_artifact
 from stoker.distribution.found import Found, Unusable
 from stoker.distribution.importing import find_models
@@ -45,9 +45,9 @@ def arguments(parser: cli.Parser) -> None:
 def run(options: Options, session: Session) -> int:
     del session
     source, *names = options.words
-    found = find_models(Path(source).expanduser())
+    found = find_models(file_path(source))
     models = [one for one in found if isinstance(one, Found)]
-    reference = target(names[0]) if names else None
+    reference = new_name(names[0]) if names else None
     if reference and len(models) != 1:
         raise UsageError(
             f"{source} has {len(models)} models, and NAME can be but one of them",
@@ -57,17 +57,15 @@ def run(options: Options, session: Session) -> int:
         if isinstance(one, Unusable):
             say(printable(f"left out {one.where}: {one.why}"))
     results = [(model, reference or model.name) for model in models]
-    failed = len(models) < len(found)
     if not options.dry_run:
         store = open_local("import")
-        for model, name in results:
-            failed |= not _import(store, model, name, options)
+        results = [one for one in results if _import(store, *one, options)]
     if options.json:
         put_json([{"name": str(name), "size": model.size} for model, name in results])
     elif options.dry_run:
         for model, name in results:
             put(f"{shown(str(name))}  {decimal_size(model.size)}\n")
-    return 1 if failed or not models else 0
+    return 0 if len(results) == len(found) else 1
 
 
 def _import(store: Store, model: Found, name: Reference, options: Options) -> bool:
