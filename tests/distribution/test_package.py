@@ -20,6 +20,7 @@ from stoker.oci import mediatypes as mt
 from stoker.oci.modelconfig import parse_config
 from stoker.oci.reference import parse_reference
 from stoker.store import Adoption, Store
+from stoker.store.viewnames import check_names
 from tests.components.tiny_models import bad_models
 from tests.distribution.files import checkout, projector, shards, tiny_gguf
 
@@ -287,6 +288,30 @@ def test_a_copy_leaves_the_file_alone(tmp_path: Path) -> None:
     asyncio.run(store_artifact(store, made(plan_gguf(path)), parse_reference("me/m")))
     assert path.stat().st_mode == mode
     assert path.stat().st_nlink == 1
+
+
+def test_what_could_not_be_laid_out_again_is_left_out_of_a_directory(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "c")
+    names = ["a\\b.txt", "turned.", "C:x.txt", "two\nlines.txt", os.fsdecode(b"latin\xe9.txt")]
+    for name in names:
+        (folder / name).write_text("x")
+    (folder / "merges.txt").touch()
+    plan = plan_directory(folder)
+    assert not {one.name for one in plan.wanted} & {*names, "merges.txt"}
+    assert "left out merges.txt: it is empty" in plan.notes
+    assert len(plan.notes) == 6
+    check_names(one.name for one in plan.wanted)
+
+
+def test_what_a_model_needs_is_never_left_out(tmp_path: Path) -> None:
+    folder = checkout(tmp_path / "c")
+    for name in ("empty.json", "second.safetensors"):
+        (folder / name).touch()
+        with pytest.raises(StokerError, match=f"{name} is empty"):
+            made(plan_directory(folder))
+        (folder / name).unlink()
+    with pytest.raises(StokerError, match=r"cannot be called 'C:m\.gguf'"):
+        made(plan_gguf(tiny_gguf(tmp_path / "C:m.gguf")))
 
 
 def test_a_variant_keeps_what_it_does_not_change(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from stoker.oci.descriptor import Descriptor
 from stoker.oci.digest import Digest
 from stoker.store import Stamp
 from stoker.store.headers import check_file
+from stoker.store.viewnames import flaw_of
 
 # Fits in a core's cache beside the hash's state: larger ones hash slower.
 _CHUNK: Final = 1024 * 1024
@@ -96,7 +97,13 @@ def file_layer(
 def file_layers(
     wanted: Sequence[Wanted], *, created: str, hashed: Hashed = ignore
 ) -> list[FileLayer]:
-    """The layers of several files, in their order. Raises as `file_layer`."""
+    """The layers of several files, in their order.
+
+    Raises as `file_layer`, and UserError for a name that nobody could lay out again.
+    """
+    for one in wanted:
+        if why := flaw_of(one.name):
+            raise UserError(f"{one.path} cannot be called {one.name!a}: {why}", hint="rename it")
     lock, stopped = threading.Lock(), threading.Event()
 
     def count(size: int) -> None:

@@ -26,6 +26,7 @@ from stoker.oci import mediatypes as mt
 from stoker.oci.manifest import MAX_LAYERS
 from stoker.planner.describe import model_config_of
 from stoker.store.headers import read_safetensors, read_small
+from stoker.store.viewnames import flaw_of
 
 _TYPES: Final = {
     FileClass.SAFETENSORS: mt.DOCKER_SAFETENSORS,
@@ -49,7 +50,7 @@ def plan_directory(folder: Path, *, inside: Path | None = None, code: bool = Fal
     for path, name in _walk(folder):
         source = code and is_source(name)
         why = "" if source else why_not(name)
-        why = why or ("a link" if _leads_elsewhere(path, inside) else "")
+        why = why or ("a link" if _leads_elsewhere(path, inside) else "") or _useless(path, name)
         if why:
             notes.append(f"left out {name}: {why}")
         else:
@@ -70,6 +71,15 @@ def _leads_elsewhere(path: Path, inside: Path | None) -> bool:
     if not path.is_symlink():
         return False
     return inside is None or not path.resolve().is_relative_to(inside.resolve())
+
+
+def _useless(path: Path, name: str) -> str:
+    """Why nobody would have anything of it; empty if somebody would. Weights are never left out."""
+    if file_class(name) is FileClass.SAFETENSORS:
+        return ""
+    # JSON is never empty: that is a download cut short, and refused as one.
+    empty = not path.stat().st_size and not name.endswith(".json")
+    return flaw_of(name) or ("it is empty" if empty else "")
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:

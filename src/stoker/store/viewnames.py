@@ -20,7 +20,7 @@ def check_names(names: Iterable[str]) -> None:
     """Raises UnsupportedFormat for a name that leads elsewhere, or two that could be one file."""
     seen: dict[str, str] = {}
     for name in names:
-        why = _flaw(name)
+        why = flaw_of(name)
         if why:
             raise _refused(name, why)
         folded = _folded(name)
@@ -40,7 +40,8 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _flaw(name: str) -> str:
+def flaw_of(name: str) -> str:
+    """Why no artifact may have a file of this name, as a clause; empty if one may."""
     if not name or len(name) > _MAX_PATH:
         return f"it must have 1 to {_MAX_PATH} characters"
     if any(unicodedata.category(character) in _UNSEEN for character in name):
