@@ -180,19 +180,23 @@ class Flags(Options):
     name: str | None
 
 
-def parse(*argv: str) -> Flags:
+def parse(*argv: str, passes_on: bool = False) -> Flags:
     command = find("run")
     assert command is not None
     parser = Parser(command, "stoker")
+    parser.passes_on = passes_on
     parser.switch("--json", help="")
     parser.flag("--name", value="N", help="")
     return parser.read(argv, Flags())
 
 
 def test_flags_stand_anywhere_before_two_dashes() -> None:
-    options = parse("m", "--json", "a", "--name", "n", "b", "--", "--c", "--json")
-    assert (options.words, options.rest) == (["m", "a", "b"], ["--c", "--json"])
+    argv = ("m", "--json", "a", "--name", "n", "b", "--", "--c", "--json")
+    options = parse(*argv)
+    assert (options.words, options.rest) == (["m", "a", "b", "--c", "--json"], [])
     assert (options.json, options.name) == (True, "n")
+    options = parse(*argv, passes_on=True)
+    assert (options.words, options.rest) == (["m", "a", "b"], ["--c", "--json"])
 
 
 def test_a_prompt_may_begin_with_a_dash() -> None:

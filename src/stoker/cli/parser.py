@@ -15,7 +15,7 @@ class Options(argparse.Namespace):
     words: list[str]
     """The arguments that are no flags."""
     rest: list[str]
-    """What came after a bare `--`."""
+    """What came after a bare `--` and is for another program; see `Parser.passes_on`."""
     debug: bool
 
 
@@ -43,12 +43,17 @@ class Flag(NamedTuple):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads the flags of one command. Raises UsageError; prints only for --help."""
+    """Reads the flags of one command. Raises UsageError; prints only for --help.
+
+    `passes_on`: what comes after a bare `--` is for another program. Else it is words that may
+    begin with a dash.
+    """
 
     def __init__(self, command: Command, program: str) -> None:
         self.command = command
         self.program = program
         self.flags: list[Flag] = []
+        self.passes_on = False
         super().__init__(
             prog=f"{program} {command.name}", allow_abbrev=False, add_help=False,
             formatter_class=_formatter,
@@ -116,7 +121,7 @@ class Parser(argparse.ArgumentParser):
                 name = word.partition("=")[0]
                 hint = INSTEAD.get(name) or self._nearest(name)
                 raise UsageError(f"unknown flag: {name}", hint=hint)
-        options.words, options.rest = left, rest
+        options.words, options.rest = (left, rest) if self.passes_on else ([*left, *rest], [])
         return options
 
     def _nearest(self, name: str) -> str:

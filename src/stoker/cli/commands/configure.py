@@ -90,6 +90,7 @@ def arguments(parser: cli.Parser) -> None:
         help="let this model's Python run; none: no more",
     )
     parser.switch("--json", help="with show: print what the API says")
+    parser.passes_on = True
     parser.epilog = (
         "All settings are replaced; flags after -- go to the engine as they are:\n"
         f"  {parser.program} configure smollm2 --context-size 8192 -- --temp 0.1\n"

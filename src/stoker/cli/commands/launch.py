@@ -36,6 +36,7 @@ def arguments(parser: cli.Parser) -> None:
     flag("--port", kind=int, default=0, value="N", help="of an app in a container, on this machine")
     flag("--image", default="", value="IMAGE", help="of an app in a container")
     switch("-d", "--detach", help="leave a container in the background")
+    parser.passes_on = True
     parser.epilog = (
         "Without APP: which there are, and which are installed. What comes after -- goes to the\n"
         "app. Nothing of its own settings is changed.\n"

@@ -47,7 +47,7 @@ def arguments(parser: cli.Parser) -> None:
 
 
 def run(options: Options, session: Session) -> int:
-    words = [*options.words, *options.rest]
+    words = options.words
     model = words[0] if words else DEFAULT_MODEL
     _check(options)
     prompt = "" if options.detach else _prompt(" ".join(words[1:]))
