@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stoker.base.errors import InvalidSetting
+from stoker.cli.filenames import file_path
 
 _MAX_PICTURE: Final = 100 * 1024 * 1024
 # Far beyond any model's context; more is a mistake, such as the wrong file.
@@ -85,10 +86,7 @@ def _data_url(path: Path) -> str:
 
 def _path(text: str) -> Path:
     plain = text[1:-1] if text[0] in "\"'" else re.sub(r"\\(.)", r"\1", text)
-    try:
-        return Path(plain).expanduser()
-    except RuntimeError:  # ~somebody who has no home
-        return Path(plain)
+    return file_path(plain)
 
 
 def _is_file(path: Path) -> bool:

@@ -4,15 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stoker.base.errors import ModelNotFound
+from stoker.cli.lookup import find_here
 from stoker.cli.meter import meter
-from stoker.cli.names import default_registry
 from stoker.cli.quantizing import quantized
 from stoker.cli.session import Session
 from stoker.distribution.artifact import Artifact
 from stoker.distribution.package import Extras
 from stoker.distribution.repackage import repackaged, weights_of, with_weights
-from stoker.library import Library
 from stoker.oci import mediatypes as mt
 from stoker.oci.manifest import Manifest
 from stoker.store import Store
@@ -50,8 +48,5 @@ def quantized_variant(
 
 def _found(store: Store, name: str) -> tuple[Manifest, bytes]:
     """Manifest and config. Raises ModelNotFound."""
-    try:
-        found = Library(store, default_registry=default_registry()).find(name)
-    except ModelNotFound as error:
-        raise ModelNotFound(f"{name}: model not found", hint=error.hint) from error
+    found = find_here(store, name)
     return found.manifest, store.blobs.read_metadata(found.manifest.config)

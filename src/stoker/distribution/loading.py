@@ -61,7 +61,7 @@ async def load(
             return await loader.finish()
         finally:
             await loader.close()
-    except StokerError:
+    except (StokerError, asyncio.CancelledError):
         # What came in before is nobody's. Why it failed matters more than whether this does.
         with contextlib.suppress(StokerError):
             await asyncio.to_thread(store.gc)
@@ -91,6 +91,10 @@ class _Loader:
 
     async def close(self) -> None:
         try:
+            if self._ingest is not None:
+                # The next attempt will not go on from here, so this would only take up space.
+                with contextlib.suppress(StokerError):
+                    await self._ingest.restart()
             await self._open.aclose()
         finally:
             self._kept.release()
@@ -138,9 +142,9 @@ class _Loader:
             self._ingest = ingest
 
     async def _end_member(self) -> None:
-        if self._ingest is not None:
-            await self._ingest.commit()
-        self._ingest = self._document = None
+        ingest, self._ingest, self._document = self._ingest, None, None
+        if ingest is not None:
+            await ingest.commit()
         await self._open.aclose()
 
     async def _models(self) -> list[Loaded]:

@@ -14,6 +14,7 @@ from stoker.base.errors import Conflict, InvalidSetting
 from stoker.base.paths import paths_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, say
+from stoker.cli.filenames import file_path
 from stoker.cli.output import put, put_json, put_table
 from stoker.cli.session import Session
 from stoker.client.contexts import DEFAULT, Context, Contexts, Tls, read_contexts
@@ -95,7 +96,7 @@ def _create(names: list[str], options: Options) -> None:
     if not options.host:
         raise UsageError("--host is required", hint="like --host http://gpu-box:12434")
     parse_endpoint(options.host, origin="--host", tls=options.tls)
-    authority = options.tls_ca_cert and str(Path(options.tls_ca_cert).expanduser().absolute())
+    authority = options.tls_ca_cert and str(file_path(options.tls_ca_cert).absolute())
     if authority and not Path(authority).is_file():
         raise InvalidSetting(f"--tls-ca-cert: there is no file {authority}")
     made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import StokerError
@@ -11,6 +10,7 @@ from stoker.cli import parser as cli
 from stoker.cli.commands.runner import told
 from stoker.cli.commands.serve import add_listen_flags, add_tls_flags, tls_settings
 from stoker.cli.errors import UsageError, doing, say
+from stoker.cli.filenames import file_path
 from stoker.cli.output import put, put_json_line
 from stoker.cli.session import Session
 from stoker.client.client import Client
@@ -91,7 +91,7 @@ def _address(source: str) -> str:
     """A path as an address; the daemon works in another directory."""
     if not source or "://" in source:
         return source
-    return Path(source).expanduser().absolute().as_uri()
+    return file_path(source).absolute().as_uri()
 
 
 def _run_daemon(options: Options) -> None:

@@ -5,18 +5,18 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from stoker.base.errors import NotFound, StokerError, StorageError, UserError
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
+from stoker.cli.filenames import file_path
 from stoker.cli.local import local_root
 from stoker.cli.meter import Meter, meter
 from stoker.cli.names import shown
 from stoker.cli.output import put, short_id
 from stoker.cli.session import Session
-from stoker.cli.typed import target
+from stoker.cli.typed import new_name
 from stoker.distribution.loading import Loaded, load
 from stoker.oci.reference import Reference
 from stoker.store import Store
@@ -37,7 +37,7 @@ def arguments(parser: cli.Parser) -> None:
 
 
 def run(options: Options, session: Session) -> int:
-    reference = target(options.words[0]) if options.words else None
+    reference = new_name(options.words[0]) if options.words else None
     root = local_root()
     with _source(options.input) as (file, size), meter("Loading", size) as moved:
         if root is None:
@@ -88,9 +88,27 @@ def _load_elsewhere(
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    """What has come so far, in a thread: the other end of a pipe may be slow."""
-    while chunk := await asyncio.to_thread(os.read, file.fileno(), _CHUNK):
+    """What has come so far. The disk is waited for in a thread, a pipe without: that may be long,
+    and Ctrl-C ends no thread.
+    """
+    number = file.fileno()
+    await _until_readable(number)
+    while chunk := await asyncio.to_thread(os.read, number, _CHUNK):
         yield chunk
+        await _until_readable(number)
+
+
+async def _until_readable(number: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    try:
+        loop.add_reader(number, ready.set)
+    except PermissionError:
+        return  # a file on a disk: there is nothing to wait for
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(number)
 
 
 @contextmanager
@@ -101,7 +119,7 @@ def _source(text: str) -> Iterator[tuple[BinaryIO, int]]:
             raise UsageError("nothing comes from the standard input", hint="use -i FILE")
         yield sys.stdin.buffer, 0
         return
-    path = Path(text).expanduser()
+    path = file_path(text)
     try:
         with path.open("rb", buffering=0) as file:
             yield file, path.stat().st_size

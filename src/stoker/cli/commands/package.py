@@ -9,6 +9,7 @@ from stoker.base.errors import InvalidReference, UnsupportedFormat, UserError
 from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, printable, say
+from stoker.cli.filenames import file_path
 from stoker.cli.local import local_root
 from stoker.cli.meter import meter
 from stoker.cli.names import shown
@@ -16,7 +17,7 @@ from stoker.cli.output import put, put_json, short_id
 from stoker.cli.packing import Delivery, deliver
 from stoker.cli.quantizing import quantized
 from stoker.cli.session import Session
-from stoker.cli.typed import target
+from stoker.cli.typed import new_name
 from stoker.cli.variants import quantized_variant, variant
 from stoker.distribution.artifact import Artifact
 from stoker.distribution.layers import created_of
@@ -105,7 +106,7 @@ def _made(options: Options, session: Session, root: Path | None) -> Iterator[Art
     elif source and root:
         yield variant(root, source, _extras(options), modelpack=modelpack)
     elif level:
-        with quantized(_path(options.gguf or ""), level, session) as smaller:
+        with quantized(file_path(options.gguf or ""), level, session) as smaller:
             yield _packaged(options, plan_gguf(smaller))
     else:
         yield _packaged(options, _plan(options))
@@ -129,9 +130,7 @@ def _target(options: Options) -> Reference:
         raise UsageError("--keep makes sense only with --push")
     if options.context_size is not None and options.format == "cncf":
         raise UsageError("--context-size cannot be used with --format cncf: it has no place there")
-    reference = target(options.words[0])
-    if reference.digest:
-        raise InvalidReference(f"{options.words[0]!r} names a digest, a model gets its own")
+    reference = new_name(options.words[0])
     if reference.is_hub:
         raise InvalidReference("models cannot be pushed to huggingface.co", hint="use another name")
     return reference
@@ -153,15 +152,11 @@ def _check_quantize(options: Options) -> None:
 
 def _extras(options: Options) -> Extras:
     return Extras(
-        licenses=tuple(map(_path, options.license)),
-        mmproj=_path(options.mmproj) if options.mmproj else None,
-        chat_template=_path(options.chat_template) if options.chat_template else None,
+        licenses=tuple(map(file_path, options.license)),
+        mmproj=file_path(options.mmproj) if options.mmproj else None,
+        chat_template=file_path(options.chat_template) if options.chat_template else None,
         context_size=options.context_size,
     )
-
-
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
 
 
 def _packaged(options: Options, files: Plan) -> Artifact:
@@ -175,10 +170,10 @@ def _packaged(options: Options, files: Plan) -> Artifact:
 
 def _plan(options: Options) -> Plan:
     if options.gguf is not None:
-        return plan_gguf(_path(options.gguf))
+        return plan_gguf(file_path(options.gguf))
     if options.dduf is not None:
-        return plan_dduf(_path(options.dduf))
-    folder = _path(options.safetensors or "")
+        return plan_dduf(file_path(options.dduf))
+    folder = file_path(options.safetensors or "")
     if folder.is_file():
         raise UserError(f"{folder} is a file", hint="--safetensors wants the directory it is in")
     return plan_directory(folder, code=options.allow_code)

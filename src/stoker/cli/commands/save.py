@@ -1,6 +1,7 @@
 """`save`: models as one file, to carry to a machine without a network."""
 
 import sys
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,14 @@ from stoker.base.errors import StorageError, UserError
 from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError, doing, say
+from stoker.cli.filenames import file_path
 from stoker.cli.local import local_root
+from stoker.cli.lookup import find_here
 from stoker.cli.meter import meter
-from stoker.cli.names import default_registry
 from stoker.cli.session import Session
 from stoker.cli.typed import target
 from stoker.distribution.archive import Saved, archive_chunks, archive_size, layout_parts
-from stoker.library import Library, LocalModel
+from stoker.library import LocalModel
 from stoker.oci.digest import Digest
 from stoker.store import Store
 
@@ -40,7 +42,7 @@ def run(options: Options, session: Session) -> int:
     if root is None:
         return _save_elsewhere(options, session)
     store = Store.open(root)
-    models = _find(Library(store, default_registry=default_registry()), options.words)
+    models = _find(store, options.words)
     digests = [blob.digest for model in models for blob in store.manifest(model.id).blobs]
     with store.lease(*(model.id for model in models), *digests):
         saved = [Saved(model.descriptor, _names(model, options.words)) for model in models]
@@ -62,10 +64,10 @@ def _save_elsewhere(options: Options, session: Session) -> int:
     return 0
 
 
-def _find(library: Library, names: Iterable[str]) -> list[LocalModel]:
+def _find(store: Store, names: Iterable[str]) -> list[LocalModel]:
     found: dict[Digest, LocalModel] = {}
     for name in names:
-        model = library.find(name)
+        model = find_here(store, name)
         found.setdefault(model.id, model)
     return list(found.values())
 
@@ -85,22 +87,31 @@ def _write(output: str, chunks: Iterable[bytes], total: int) -> None:
 
 @contextmanager
 def _sink(output: str) -> Iterator[BinaryIO]:
-    """The file appears under its name when it is whole."""
+    """The file appears under its name when it is whole; a pipe or device is written to as it is."""
     if output == "-":
         if sys.stdout.isatty():
             raise UsageError("this is a terminal, and a model is no text", hint="use -o FILE")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    path = Path(output).expanduser()
+    path = file_path(output)
     if path.is_dir():
         raise UserError(f"{path} is a directory", hint="name the file to write")
-    partial = path.with_name(f".{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        with _replacing(path) if path.is_file() or not path.exists() else path.open("wb") as file:
             yield file
-        partial.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside it until the end; a link stays one. Nobody else writes to a file so called."""
+    path = path.resolve()
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from pathlib import Path
 
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError
+from stoker.cli.filenames import file_path
 from stoker.cli.session import Session
 
 
@@ -72,7 +72,7 @@ def tls_settings(mode: str | None, cert: str | None, key: str | None) -> dict[st
     if key and not cert:
         raise UsageError("--tls-key goes with --tls-cert: which certificate is it the key of?")
     if cert:
-        files = [str(Path(name).expanduser().absolute()) if name else "" for name in (cert, key)]
+        files = [str(file_path(name).absolute()) if name else "" for name in (cert, key)]
         return {"tls": "off", "tls_cert": files[0], "tls_key": files[1]}
     return {"tls": mode, "tls_cert": "", "tls_key": ""} if mode else {}
 

@@ -10,11 +10,11 @@ from stoker.base.units import decimal_size
 from stoker.cli import parser as cli
 from stoker.cli.errors import printable
 from stoker.cli.local import open_local
+from stoker.cli.lookup import find_here
 from stoker.cli.meter import meter
-from stoker.cli.names import default_registry, shown
+from stoker.cli.names import shown
 from stoker.cli.output import put, put_json
 from stoker.cli.session import Session
-from stoker.library import Library
 from stoker.oci.digest import Digest
 from stoker.store import Report, Store
 
@@ -48,7 +48,7 @@ def run(options: Options, session: Session) -> int:
 
 
 def _content(store: Store, name: str) -> frozenset[Digest]:
-    model = Library(store, default_registry=default_registry()).find(name)
+    model = find_here(store, name)
     return frozenset({model.id, *(blob.digest for blob in model.manifest.blobs)})
 
 
