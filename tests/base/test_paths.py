@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from stoker.base.errors import InvalidSetting
 from stoker.base.paths import MAX_SOCKET_PATH, paths_of
 
 
@@ -27,3 +30,9 @@ def test_a_long_home_still_gets_sockets_that_fit() -> None:
     assert len(str(paths.run / "engine-00000000.sock")) <= MAX_SOCKET_PATH
     assert paths.run == paths_of({"STOKER_HOME": "/" + "x" * 200}).run
     assert paths.run != paths_of({"STOKER_HOME": "/" + "y" * 200}).run
+
+
+@pytest.mark.parametrize("variable", ["HOME", "STOKER_HOME", "MODELS_PATH"])
+def test_a_home_that_nobody_has(variable: str) -> None:
+    with pytest.raises(InvalidSetting, match="home directory"):
+        paths_of({"HOME": "/home/u", variable: "~nobody-of-this-name"})

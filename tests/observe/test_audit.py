@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stoker.observe import audit
-from stoker.observe.audit import AuditLog, Change
+from stoker.observe.audit import AuditLog, Change, user_name
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -91,3 +91,8 @@ def test_what_a_stranger_sends_is_cut_in_every_direction(tmp_path: Path) -> None
     (line,) = lines(tmp_path / "audit.jsonl")
     assert len(json.dumps(line)) < 10_000
     assert "..." in json.dumps(line)
+
+
+def test_a_user_without_a_name_has_a_number() -> None:
+    assert user_name(0) == "root"
+    assert user_name(2**31 - 77) == str(2**31 - 77)

@@ -1,6 +1,5 @@
 """Enters every change that somebody was admitted to make into the audit log."""
 
-import pwd
 import socket
 import struct
 from typing import Final, final
@@ -14,7 +13,7 @@ from stoker.api.middleware import Handler
 from stoker.api.scope import Scope, scope_of
 from stoker.base.errors import StokerError
 from stoker.gateway.caller import CALLER
-from stoker.observe.audit import AuditLog, Change
+from stoker.observe.audit import AuditLog, Change, user_name
 
 ASKED: Final = web.RequestKey("asked", object)
 """The body of a management request, as it was understood."""
@@ -67,7 +66,4 @@ def _peer(request: web.Request) -> str:
     if line is None or option is None:
         return "local"
     _, uid, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, option, 12))
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return user_name(uid)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stoker.base.errors import StorageError
+from stoker.base.errors import InvalidSetting, StorageError
 
 _APP = "stoker"
 
@@ -109,24 +109,41 @@ def check_own(directory: Path) -> None:
 
 
 def paths_of(environ: Mapping[str, str] | None = None) -> Paths:
-    """The paths that these environment variables select."""
+    """The paths that these environment variables select. Raises InvalidSetting."""
     env = os.environ if environ is None else environ
-    home = env.get("STOKER_HOME")
-    if home:
-        base = Path(home).expanduser().absolute()
+    if env.get("STOKER_HOME"):
+        base = _directory(env, "STOKER_HOME")
         data, cache, config = base, base / "cache", base
         logs, run = base / "logs", base / "run"
     else:
         data, cache, config, logs, run = _platform_dirs(env)
-    models = env.get("MODELS_PATH")
     return Paths(
         data=data,
-        models=Path(models).expanduser().absolute() if models else data / "models",
+        models=_directory(env, "MODELS_PATH") if env.get("MODELS_PATH") else data / "models",
         cache=cache,
         logs=logs,
         run=_short_enough(run, env),
         config=config,
     )
+
+
+def home_of(env: Mapping[str, str]) -> Path:
+    """The user's home directory. Raises InvalidSetting for a user who has none."""
+    try:
+        return Path(env.get("HOME") or "~").expanduser()
+    except RuntimeError as error:
+        raise InvalidSetting(
+            "this user has no home directory", hint="set HOME to a directory that it may write to"
+        ) from error
+
+
+def _directory(env: Mapping[str, str], variable: str) -> Path:
+    try:
+        return Path(env[variable]).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidSetting(
+            f"{variable}={env[variable]}: nobody has such a home directory"
+        ) from error
 
 
 def _platform_dirs(env: Mapping[str, str]) -> tuple[Path, Path, Path, Path, Path]:
@@ -142,7 +159,7 @@ def _platform_dirs(env: Mapping[str, str]) -> tuple[Path, Path, Path, Path, Path
             Path(platformdirs.user_log_dir(_APP, appauthor=False)),
             data / "run",
         )
-    user = Path(env.get("HOME") or "~").expanduser()
+    user = home_of(env)
 
     def xdg(variable: str, fallback: str) -> Path:
         value = env.get(variable, "")

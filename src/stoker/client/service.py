@@ -11,7 +11,7 @@ from typing import Final, final
 
 from stoker.base.config import VARIABLES
 from stoker.base.errors import Conflict, StorageError, UserError
-from stoker.base.paths import paths_of
+from stoker.base.paths import home_of, paths_of
 from stoker.base.remembered import KEYS
 from stoker.client.autostart import DAEMON, absolute, await_daemon, log_file, start_daemon
 from stoker.client.endpoint import Endpoint
@@ -138,7 +138,7 @@ def service_of(environ: Mapping[str, str], system: str = sys.platform) -> Servic
     if environ.get("STOKER_HOME"):
         home = str(paths_of(environ).data)
         name = f"stoker-{hashlib.sha256(home.encode()).hexdigest()[:8]}"
-    user = Path(environ.get("HOME") or "~").expanduser()
+    user = home_of(environ)
     if system == "darwin":
         return Service(launchd(name, user, os.getuid()), environ)
     config = Path(environ.get("XDG_CONFIG_HOME") or user / ".config")

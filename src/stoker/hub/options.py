@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import HubError, InvalidSetting
+from stoker.base.paths import home_of
 from stoker.net.hosts import is_plain_url
 from stoker.net.options import NetOptions, net_options_of
 from stoker.net.retry import RetryPolicy
@@ -101,6 +102,6 @@ def token_file(env: Mapping[str, str]) -> Path:
     """Where `hf auth login` keeps the token."""
     if env.get("HF_TOKEN_PATH"):
         return Path(env["HF_TOKEN_PATH"]).expanduser()
-    home = Path(env.get("HOME") or "~").expanduser()
+    home = home_of(env)
     cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache").expanduser()
     return Path(env.get("HF_HOME") or cache / "huggingface").expanduser() / "token"

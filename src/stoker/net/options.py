@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stoker import __version__
+from stoker.base.paths import home_of
 from stoker.net.hosts import hosts_of
 from stoker.net.retry import RetryPolicy
 
@@ -43,7 +44,7 @@ class NetOptions:
 def net_options_of(environ: Mapping[str, str] | None = None) -> NetOptions:
     """The options that these environment variables select."""
     env = os.environ if environ is None else environ
-    home = Path(env.get("HOME") or "~").expanduser()
+    home = home_of(env)
     bundles = map(env.get, ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
     return NetOptions(
         trusted_hosts=hosts_of(env.get("STOKER_TRUSTED_HOSTS", "")),

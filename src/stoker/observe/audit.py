@@ -6,6 +6,7 @@ The daemon writes here, and so does the command line where it changes something 
 import fcntl
 import logging
 import os
+import pwd
 import time
 from collections.abc import Mapping
 from itertools import islice
@@ -38,6 +39,14 @@ class Change(msgspec.Struct, omit_defaults=True):
     result: int | str
     origin: str = msgspec.field(default="", name="from")
     what: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+def user_name(number: int) -> str:
+    """What a user of this machine is called; in containers many have no more than a number."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 @final

@@ -18,6 +18,7 @@ from typing import Final, Protocol, final
 
 import msgspec
 
+from stoker.base.paths import home_of
 from stoker.registry.place import HUB_API_HOST
 
 log = logging.getLogger(__name__)
@@ -149,8 +150,8 @@ class DockerCredentials:
 
     def _config(self) -> _Config:
         directory = self._env.get("DOCKER_CONFIG")
-        home = Path(self._env.get("HOME") or "~").expanduser()
-        path = (Path(directory) if directory else home / ".docker") / "config.json"
+        folder = Path(directory) if directory else home_of(self._env) / ".docker"
+        path = folder / "config.json"
         try:
             with path.open("rb") as file:
                 return msgspec.json.decode(file.read(_MAX_CONFIG), type=_Config)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from stoker.base.errors import Conflict, StorageError
+from stoker.base.paths import home_of
 from stoker.cli import parser as cli
 from stoker.cli.errors import UsageError
 from stoker.cli.output import put, put_json
@@ -88,7 +89,7 @@ def _status(place: Place, options: Options) -> None:
 
 
 def _place() -> Place:
-    home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    home = Path(os.environ.get("DOCKER_CONFIG") or home_of(os.environ) / ".docker")
     # Next to the program that runs now; next to its interpreter when started with `python -m`.
     beside = [Path(sys.argv[0]).absolute().parent, Path(sys.executable).absolute().parent]
     found = next((d / PLUGIN for d in beside if (d / PLUGIN).exists()), beside[-1] / PLUGIN)

@@ -4,7 +4,7 @@ They are a file of the daemon's user, and this command changes that file: no key
 can make another one through the network.
 """
 
-import getpass
+import os
 from typing import Final
 
 from stoker.access import KeyFile
@@ -15,7 +15,7 @@ from stoker.cli.errors import UsageError, say
 from stoker.cli.local import require_local
 from stoker.cli.output import age, put, put_json, put_table
 from stoker.cli.session import Session
-from stoker.observe.audit import AuditLog, Change
+from stoker.observe.audit import AuditLog, Change, user_name
 
 HEADER: Final = ("NAME", "MODELS", "AT A TIME", "CREATED")
 
@@ -80,7 +80,7 @@ def run(options: Options, _session: Session) -> int:
 
 
 def _user() -> str:
-    return f"user {getpass.getuser()}"
+    return f"user {user_name(os.getuid())}"
 
 
 def _add(keys: KeyFile, name: str, options: Options) -> None:
