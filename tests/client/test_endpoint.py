@@ -27,9 +27,18 @@ def test_spellings(text: str, url: str) -> None:
     assert str(parse_endpoint(text, origin="test")) == url
 
 
+def test_a_line_may_have_an_end() -> None:
+    assert str(parse_endpoint(" http://x:1\r\n", origin="test")) == "http://x:1"
+
+
 @pytest.mark.parametrize(
-    "text", ["ftp://x", "http://", "http://x:99999", "http://x:abc", "unix://relative", "http://[x"]
-)
+    "text",
+    [
+        "ftp://x", "http://", "http://x:99999", "http://x:abc", "unix://relative", "http://[x",
+        "http://x y:1", "http://x/a b", "http://x\n.example:1", "http://a..b:1",
+        f"http://{70 * 'a'}.b:1", "unix://~nobody-of-this-name/x.sock",
+    ],
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="test="):
         parse_endpoint(text, origin="test")

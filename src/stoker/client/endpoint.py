@@ -139,14 +139,15 @@ def endpoint_for(given: Endpoint | str | None) -> Endpoint:
 
 def parse_endpoint(text: str, *, origin: str, tls: bool = False) -> Endpoint:
     """`unix:///path`, `http(s)://host[:port][/prefix]` or `host[:port]`. Raises InvalidSetting."""
+    text = text.strip()
     if text.startswith("unix://"):
-        path = Path(text.removeprefix("unix://")).expanduser()
-        if not path.is_absolute():
-            raise _invalid(text, origin, "the path of a unix socket is absolute")
-        return Endpoint("unix", path=str(path), origin=origin)
+        return Endpoint("unix", path=_socket(text, origin), origin=origin)
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise _invalid(text, origin, "it has a blank or a control character")
     try:
         url = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
         host, port = url.hostname, url.port
+        (host or "").encode("idna")  # as the system's resolver will be asked
     except ValueError as error:
         raise _invalid(text, origin, str(error)) from error
     if url.scheme not in _PORTS:
@@ -156,6 +157,16 @@ def parse_endpoint(text: str, *, origin: str, tls: bool = False) -> Endpoint:
     scheme = "https" if tls else url.scheme
     prefix = url.path.rstrip("/")
     return Endpoint(scheme, host, port or _PORTS[scheme], prefix, origin)
+
+
+def _socket(text: str, origin: str) -> str:
+    try:
+        path = Path(text.removeprefix("unix://")).expanduser()
+    except RuntimeError as error:
+        raise _invalid(text, origin, "nobody has such a home directory") from error
+    if not path.is_absolute():
+        raise _invalid(text, origin, "the path of a unix socket is absolute")
+    return str(path)
 
 
 def _invalid(text: str, origin: str, why: str) -> InvalidSetting:
