@@ -1,5 +1,7 @@
 """Files that commands write and read: what was there before, and what is left behind."""
 
+import asyncio
+import json
 import os
 import signal
 import stat
@@ -7,13 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stoker.cli.filenames import file_path
+from stoker.distribution.artifact import store_artifact
 from stoker.distribution.bundled import pilot_file
+from stoker.distribution.package import build
+from stoker.distribution.package_gguf import plan_gguf
+from stoker.oci import mediatypes as mt
+from stoker.oci.reference import parse_reference
+from stoker.store import Store
 from tests.cli.conftest import Stoker
+from tests.distribution.files import tiny_gguf
 
 NAME = "me/pilot"
 
@@ -140,3 +150,47 @@ def test_ctrl_c_ends_a_load_from_a_silent_pipe(stoker: Stoker, place: Path, tmp_
 def test_after_two_dashes_there_are_no_flags(stoker: Stoker) -> None:
     assert stoker("verify", "--", NAME).code == 0
     assert "at most 1 argument" in stoker("verify", NAME, "--", "--repair").err
+
+
+@pytest.fixture
+def quantizer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that copies: what it is told is what counts here."""
+    program = place / "bin" / "llama-quantize"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncase "$1" in -*) exit 9;; esac\nexec cp "$1" "$2"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("quantizer")
+@pytest.mark.parametrize(
+    "name", ["ABSOLUTE", "../../../../files/m-F16.gguf", "q/m-F16.gguf", "a\0"]
+)
+def test_no_publisher_chooses_where_a_quantized_file_goes(
+    name: str, stoker: Stoker, place: Path, tmp_path: Path
+) -> None:
+    mine = place / "m-Q8_0.gguf"
+    mine.write_text("mine")
+    path = str(place / "m-F16.gguf") if name == "ABSOLUTE" else name
+    made = build(plan_gguf(tiny_gguf(tmp_path / "m-F16.gguf")), created="2026-01-01T00:00:00Z")
+    (layer,) = made.files.values()
+    called = replace(layer.descriptor, annotations={mt.ANNOTATION_FILEPATH: path})
+    theirs = replace(made, manifest=replace(made.manifest, layers=(called,)))
+    store = Store.open(tmp_path / "stoker" / "models")
+    asyncio.run(store_artifact(store, theirs, parse_reference("me/theirs")))
+    done = stoker("package", "--json", "--from", "me/theirs", "--quantize", "Q8_0", "me/q")
+    assert done.code == 0, done.err
+    annotations = json.loads(done.out)["layers"][0]["annotations"]
+    plain = "m-Q8_0.gguf" if name.startswith("q/") else "model-Q8_0.gguf"
+    assert annotations[mt.ANNOTATION_FILEPATH] == plain
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.usefixtures("quantizer")
+def test_a_file_to_quantize_may_begin_with_a_dash(
+    stoker: Stoker, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_gguf(place / "-m-F16.gguf")
+    monkeypatch.chdir(place)
+    done = stoker("package", "--gguf", "./-m-F16.gguf", "--quantize", "Q8_0", "me/dash")
+    assert done.code == 0, done.err

@@ -1,5 +1,6 @@
 """`package --from`: a model that is here, with other weights, files or settings."""
 
+import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from stoker.oci import mediatypes as mt
 from stoker.oci.manifest import Manifest
 from stoker.store import Store
 from stoker.store.headers import check_file
+from stoker.store.viewnames import flaw_of
 
 
 def variant(root: Path, name: str, extras: Extras, *, modelpack: bool) -> Artifact:
@@ -36,7 +38,9 @@ def quantized_variant(
     store = Store.open(root)
     manifest, config = _found(store, name)
     weights = weights_of(manifest)
-    called = weights.annotations.get(mt.ANNOTATION_FILEPATH, "model.gguf")
+    path = weights.annotations.get(mt.ANNOTATION_FILEPATH, "")
+    # The publisher chose it, and a file of this name will be written.
+    called = "model.gguf" if flaw_of(path) else posixpath.basename(path)
     source = store.blobs.path_of(weights.digest)
     with quantized(source, level, session, name=called) as smaller:
         with meter("Reading", smaller.stat().st_size) as shown:

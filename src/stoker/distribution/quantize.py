@@ -118,7 +118,9 @@ def quantize(
             fallbacks = int(fallback[1])
 
     try:
-        code = _run([str(program), str(plan.source), str(target), plan.level], heard)
+        # Absolute: a name that begins with a dash would be a flag.
+        source = str(plan.source.absolute())
+        code = _run([str(program), source, str(target), plan.level], heard)
         if code:
             _fail(plan, code, tuple(tail), target)
     except BaseException:
