@@ -345,6 +345,31 @@ def test_a_variant_keeps_what_it_does_not_change(tmp_path: Path) -> None:
         repackaged(pack.manifest, pack.config, Extras(context_size=1))
 
 
+@pytest.mark.parametrize("modelpack", [False, True])
+def test_a_variant_has_one_template_and_one_projector(tmp_path: Path, *, modelpack: bool) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / f"{folder.name}.jinja").write_text(folder.name)
+        projector(folder / f"{folder.name}-mmproj.gguf")
+    extras = [Extras(mmproj=f / f"{f.name}-mmproj.gguf", chat_template=f / f"{f.name}.jinja")
+              for f in (old, new)]  # fmt: skip
+    first = made(with_extras(plan_gguf(tiny_gguf(tmp_path / "m.gguf")), extras[0]),
+                 modelpack=modelpack)  # fmt: skip
+    names = [name for _, name in kinds(repackaged(first.manifest, first.config, extras[1]))]
+    assert names == ["m.gguf", "new-mmproj.gguf", "new.jinja"]
+
+
+def test_two_new_files_of_a_variant_differ_in_name(tmp_path: Path) -> None:
+    licenses = tmp_path / "a" / "LICENSE", tmp_path / "b" / "LICENSE"
+    for path in licenses:
+        path.parent.mkdir()
+        path.write_text(str(path))
+    first = made(plan_gguf(tiny_gguf(tmp_path / "m.gguf")))
+    with pytest.raises(StokerError, match="both be called 'LICENSE'"):
+        repackaged(first.manifest, first.config, Extras(licenses))
+
+
 def test_a_file_that_grows_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x" * 4_000_000)

@@ -10,15 +10,20 @@ import msgspec
 from stoker.base.errors import ParseError, UnsupportedFormat, UserError
 from stoker.distribution.artifact import Artifact, FileLayer
 from stoker.distribution.layers import Hashed, file_layers, ignore
-from stoker.distribution.package import Extras, modelpack_manifest
+from stoker.distribution.package import Extras, check_names_differ, modelpack_manifest
 from stoker.distribution.package_gguf import plan_gguf
+from stoker.formats import FileClass, file_class, is_projector
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
 from stoker.oci.manifest import Manifest
 from stoker.oci.modelconfig import ModelConfig, docker_config_bytes, parse_config
 
-# A model has one of these; a new one takes the place of the old one.
-_SINGLE: Final = frozenset({mt.DOCKER_CHAT_TEMPLATE, mt.DOCKER_MMPROJ, mt.DOCKER_GGUF_MMPROJ})
+# A model has one of each; a new one takes the place of the old one.
+_SINGLE: Final = {
+    mt.DOCKER_CHAT_TEMPLATE: mt.DOCKER_CHAT_TEMPLATE,
+    mt.DOCKER_MMPROJ: mt.DOCKER_MMPROJ,
+    mt.DOCKER_GGUF_MMPROJ: mt.DOCKER_MMPROJ,
+}
 
 
 def repackaged(
@@ -42,6 +47,7 @@ def repackaged(
             hint="use Docker's format, or `stoker configure --context-size`",
         )
     parsed = parse_config(config, kind)
+    check_names_differ(wanted)
     new = file_layers(wanted, created=parsed.created, hashed=hashed)
     files = {layer.descriptor.digest: layer for layer in new}
     layers = _merged(manifest.layers, new)
@@ -84,6 +90,7 @@ def with_weights(
     plan = plan_gguf(weights)
     parsed = parse_config(config, manifest.config.media_type)
     wanted = (*plan.wanted, *extras.wanted)
+    check_names_differ(wanted)
     new = file_layers(wanted, created=parsed.created, hashed=hashed)
     old = weights_of(manifest)
     kept = [layer for layer in manifest.layers if layer is not old]
@@ -115,13 +122,24 @@ def _modelpack(
 def _merged(old: Sequence[Descriptor], new: Sequence[FileLayer]) -> tuple[Descriptor, ...]:
     """New layers come last, and instead of those of their name or, if there is but one, kind."""
     names = {_name(layer.descriptor) for layer in new}
-    kinds = {layer.descriptor.media_type for layer in new} & _SINGLE
+    kinds = {_single(layer.descriptor) for layer in new} - {""}
     kept = [
         layer
         for layer in old
-        if layer.media_type not in kinds and not (_name(layer) and _name(layer) in names)
+        if _single(layer) not in kinds and not (_name(layer) and _name(layer) in names)
     ]
     return (*kept, *(layer.descriptor for layer in new))
+
+
+def _single(layer: Descriptor) -> str:
+    """Which of those it is, as Docker's type; ModelPack's types do not tell, but names do."""
+    name = _name(layer)
+    if layer.media_type in _SINGLE:
+        return _SINGLE[layer.media_type]
+    if is_projector(name):
+        return mt.DOCKER_MMPROJ
+    template = file_class(name) is FileClass.CHAT_TEMPLATE and not name.endswith(".json")
+    return mt.DOCKER_CHAT_TEMPLATE if template else ""
 
 
 def _name(layer: Descriptor) -> str:
