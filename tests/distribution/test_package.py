@@ -181,6 +181,18 @@ def test_modelpack_is_written_as_its_specification_says(tmp_path: Path) -> None:
     assert (parsed.format, parsed.parameters, parsed.created) == ("safetensors", "32.00", WHEN)
 
 
+def test_what_a_modelpack_could_not_tell_from_weights_is_refused(tmp_path: Path) -> None:
+    plan = plan_gguf(tiny_gguf(tmp_path / "m.gguf"))
+    template = tmp_path / "template.txt"
+    template.write_text("{{ messages }}")
+    for extras in (Extras(chat_template=template), Extras(mmproj=projector(tmp_path / "a.gguf"))):
+        docker = made(with_extras(plan, extras))
+        with pytest.raises(StokerError, match=r"'(template\.txt|a\.gguf)' tells nothing"):
+            made(with_extras(plan, extras), modelpack=True)
+        with pytest.raises(StokerError, match="tells nothing"):
+            repackaged(docker.manifest, docker.config, Extras(), modelpack=True)
+
+
 def test_a_dduf_is_one_layer(tmp_path: Path) -> None:
     path = tmp_path / "flux.dduf"
     path.write_bytes(b"PK\x03\x04rest")

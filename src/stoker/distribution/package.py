@@ -11,7 +11,7 @@ from typing import Final
 from stoker.base.errors import InvalidSetting, StorageError, UnsupportedFormat, UserError
 from stoker.distribution.artifact import Artifact, FileLayer, artifact_of_layers
 from stoker.distribution.layers import Hashed, Wanted, file_layers, ignore
-from stoker.formats import Kind
+from stoker.formats import FileClass, Kind, file_class, is_projector
 from stoker.formats.quant import MAX_TEMPLATE
 from stoker.oci import mediatypes as mt
 from stoker.oci.descriptor import Descriptor
@@ -137,7 +137,19 @@ def modelpack_manifest(layers: Sequence[Descriptor], config: ModelConfig) -> tup
 
 
 def _as_modelpack(layer: Descriptor) -> Descriptor:
+    """Raises UserError for what nobody would know the use of any more."""
     name = layer.annotations.get(mt.ANNOTATION_FILEPATH, "")
+    told = {
+        mt.DOCKER_CHAT_TEMPLATE: file_class(name) is FileClass.CHAT_TEMPLATE,
+        mt.DOCKER_MMPROJ: is_projector(name),
+        mt.DOCKER_GGUF_MMPROJ: is_projector(name),
+    }
+    if not told.get(layer.media_type, True):
+        raise UserError(
+            "a ModelPack tells chat templates and projectors by their names, and"
+            f" {(name or layer.digest)!r} tells nothing",
+            hint="call it x.jinja if it is a template, mmproj-x.gguf if it is a projector",
+        )
     return replace(layer, media_type=modelpack_type(layer.media_type, name))
 
 
