@@ -87,6 +87,8 @@ class Library:
         for entry in self._store.entries():
             try:
                 yield self._local(entry.manifest, entry.names)
+            except ModelNotFound:
+                continue  # removed since the index was read
             except (ParseError, UnsupportedFormat, IntegrityError) as error:
                 # Strangers may write to the layout too; one odd artifact must not hide the others.
                 logger.warning("not a model id=%s: %s", entry.manifest.digest, error)

@@ -174,10 +174,10 @@ class Supervisor:
         async with asyncio.TaskGroup() as watching:
             watch = watching.create_task(instance.watch())
             code = await instance.wait()
+            # Before anything is waited for: whoever asks now must not be given this one.
+            self._report(events.Died(request.key, start.generation))
             watch.cancel()
         logger.warning("engine exited model=%s code=%s", request.model.name, code)
-        # Before anything is waited for: whoever asks now must not be given this one.
-        self._report(events.Died(request.key, start.generation))
 
 
 def _no_process(start: Start, error: Exception) -> EngineError:
