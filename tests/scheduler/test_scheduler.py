@@ -144,11 +144,10 @@ async def test_a_load_that_hangs_is_reported_given_up_and_stands_in_nobodys_way(
 
 async def test_nobody_is_given_what_has_ended(bench: Bench) -> None:
     """Whoever learns that it has ended may ask anew at once, and is not to meet it again."""
-    async with bench.scheduler(FakeEngine()) as scheduler:
-        async with scheduler.lease(request("a")) as lease:
-            os.kill(lease.instance.pid, signal.SIGKILL)
-            await lease.instance.wait()
-            assert not scheduler.is_ready(request("a").key)
+    async with bench.scheduler(FakeEngine()) as scheduler, scheduler.lease(request("a")) as lease:
+        os.kill(lease.instance.pid, signal.SIGKILL)
+        await lease.instance.wait()
+        assert not scheduler.is_ready(request("a").key)
 
 
 async def test_what_hangs_is_ended_when_its_time_is_over(bench: Bench) -> None:
