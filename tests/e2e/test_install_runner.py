@@ -1,6 +1,7 @@
 """Engines installed by the real command line, daemon and pip; only the compiler's work is faked."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -70,7 +71,8 @@ def test_install_run_reinstall(daemon: Daemon, packages: Path) -> None:
     done = daemon.cli(*INSTALL, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "llama.cpp b11549 (native) installed\n"
-    assert "compiling llama.cpp: 55 %" in done.stderr
+    # Who follows slowly is told the last of what came meanwhile.
+    assert re.search(r"compiling llama\.cpp: (55|99) %", done.stderr)
     assert "testing it" in done.stderr
     backends = status(daemon)["backends"]
     assert isinstance(backends, dict)
