@@ -42,7 +42,7 @@ def test_a_request_that_hangs_the_engine_ends_and_so_do_those_behind_it(daemon: 
 
 
 def test_a_stream_that_stands_still_is_cut(tmp_path: Path) -> None:
-    with faulty_daemon(tmp_path, STOKER_ENGINE_TIMEOUT="1") as (daemon, faults):
+    with faulty_daemon(tmp_path, STOKER_ENGINE_TIMEOUT=PATIENCE) as (daemon, faults):
         faults.write_text("--tokens 0 --pause 0.05")
         line = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
         line.request("POST", PATH, json.dumps({**BODY, "stream": True}))
